@@ -1,0 +1,1 @@
+"""Command lines: kruise-rollout and kubectl-kruise. Parsing and printing only."""

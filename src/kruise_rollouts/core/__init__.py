@@ -1,0 +1,1 @@
+"""Decide: snapshot in, decision out. Pure: no I/O, no clock, no logging; fetching belongs to operator/."""

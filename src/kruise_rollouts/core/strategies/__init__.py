@@ -1,0 +1,1 @@
+"""Rolling styles, one file each, and the registry that names them."""

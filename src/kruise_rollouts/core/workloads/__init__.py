@@ -1,0 +1,1 @@
+"""Workload kinds, one adapter file each, and the registry that names them."""

@@ -1,0 +1,1 @@
+"""Informers, queues, the fold loop, webhooks, leases. Knows nothing of rollouts."""

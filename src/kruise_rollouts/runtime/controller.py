@@ -1,0 +1,92 @@
+"""The fold loop: observe, decide, write, decide again on what came back, persist the status once.
+
+One loop drives our controllers and the sandbox's built-in ones; neither rollouts nor pods are known here. A
+controller keeps nothing between calls, so a crash at any write is followed by the same decision again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Protocol, TypeAlias, TypeVar
+
+from kruise_rollouts.kube.effects import Decision, JsonObject, Note, Write
+from kruise_rollouts.kube.protocols import Clock
+
+Key: TypeAlias = tuple[str, str]  # namespace, name
+Apply: TypeAlias = Callable[[Write], Awaitable[JsonObject | None]]
+Tell: TypeAlias = Callable[[Note], None]
+
+FOLD_LIMIT = 32  # decisions in one go; more means two decisions that undo each other
+
+WorldT = TypeVar("WorldT", contravariant=True)
+SeenT = TypeVar("SeenT")
+StatusT = TypeVar("StatusT")
+
+
+class Controller(Protocol[WorldT, SeenT, StatusT]):
+    """What to look at, and what to make of it."""
+
+    name: str
+
+    async def observe(self, key: Key, world: WorldT, now: datetime, pending: StatusT | None) -> SeenT | None:
+        """The frozen snapshot for `key`; None if there is nothing to decide (the object is gone).
+
+        `pending` is the status decided earlier in this fold and not yet stored: the snapshot holds it in place
+        of the stored one. None in the first round.
+        """
+        ...
+
+    def decide(self, seen: SeenT) -> Decision[StatusT]:
+        """Pure. Never raises for a state of the world."""
+        ...
+
+    def persist(self, seen: SeenT, status: StatusT) -> Write | None:
+        """The write that stores `status`; None if the stored one already says so."""
+        ...
+
+
+class FoldLimit(Exception):
+    """A controller kept deciding; the key is retried with back-off."""
+
+
+async def fold(
+    controller: Controller[WorldT, SeenT, StatusT],
+    key: Key,
+    world: WorldT,
+    *,
+    apply: Apply,
+    tell: Tell,
+    clock: Clock,
+) -> datetime | None:
+    """Runs `key` until its decision waits. Returns when to look again, None to wait for an event.
+
+    `apply` performs one write and makes its result visible in `world` before it returns. Raises what `apply`
+    raises (the caller retries; Conflict means: observe again) and FoldLimit.
+    """
+    pending: StatusT | None = None
+    notes: list[Note] = []
+    for _ in range(FOLD_LIMIT):
+        seen = await controller.observe(key, world, clock.now(), pending)
+        if seen is None:
+            return None
+        decision = controller.decide(seen)
+        for write in decision.writes:
+            await apply(write)
+        notes += decision.notes
+        if pending is None:
+            settled = controller.persist(seen, decision.status) is None
+        else:
+            settled = decision.status == pending
+        pending = decision.status
+        due = decision.wake_at is not None and decision.wake_at <= clock.now()
+        if settled and not decision.writes and not due:
+            break
+    else:
+        raise FoldLimit(f"{controller.name} {key[0]}/{key[1]}: {FOLD_LIMIT} decisions without coming to rest")
+    stored = controller.persist(seen, decision.status)
+    if stored is not None:
+        await apply(stored)
+    for note in notes:
+        tell(note)
+    return decision.wake_at

@@ -1,0 +1,1 @@
+"""A Kubernetes in this process: API server, built-in controllers, kubelet. Knows neither core/ nor operator/."""

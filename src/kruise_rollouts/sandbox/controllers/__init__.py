@@ -1,0 +1,1 @@
+"""Kubernetes' own controllers, each one pure decide() run by runtime.controller."""
