@@ -22,12 +22,18 @@ scalars = st.one_of(
 
 def documents(leaf: st.SearchStrategy[Json]) -> st.SearchStrategy[Json]:
     return st.recursive(
-        leaf, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4), max_leaves=12
+        leaf,
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4),
+        max_leaves=12,
     )
 
 
 anything = documents(scalars | st.none())
-objects = st.dictionaries(keys, anything, max_size=4)
+objects = st.one_of(
+    st.dictionaries(keys, anything, max_size=4),
+    # Lists at a known place, so that two documents differ within them and pointers hit them.
+    st.fixed_dictionaries({"a": st.lists(anything, max_size=5)}, optional={"b": anything}),
+)
 without_nulls = st.dictionaries(keys, documents(scalars), max_size=4)
 
 
@@ -73,7 +79,7 @@ def rfc_7386(target: Json, change: Json) -> Json:
 
 pointers = st.lists(keys | st.sampled_from(["0", "1", "2", "-"]), min_size=1, max_size=3).map(
     lambda ts: "".join("/" + t.replace("~", "~0").replace("/", "~1") for t in ts)
-)
+) | st.sampled_from(["/a/0", "/a/1", "/a/2", "/a/-", "/a/0/0"])
 operations = st.one_of(
     st.fixed_dictionaries({"op": st.sampled_from(["add", "test"]), "path": pointers, "value": anything}),
     st.fixed_dictionaries({"op": st.just("remove"), "path": pointers}),
@@ -134,7 +140,10 @@ def test_a_patch_that_does_not_apply_is_refused_without_a_reason() -> None:
     ("ops", "message"),
     [
         ({"a": 1}, "cannot unmarshal object into Go value of type []handlers.jsonPatchOp"),
-        ([{"op": 1, "path": "/a"}], "cannot unmarshal number into Go struct field jsonPatchOp.op of type string"),
+        (
+            [{"op": 1, "path": "/a"}],
+            "cannot unmarshal number into Go struct field jsonPatchOp.op of type string",
+        ),
     ],
 )
 def test_what_is_not_a_patch_is_a_bad_request(ops: Json, message: str) -> None:

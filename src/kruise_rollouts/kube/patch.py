@@ -158,7 +158,9 @@ def _checked(ops: Json) -> list[JsonObject]:
         for field in ("op", "path", "from"):
             value = op.get(field)
             if value is not None and not isinstance(value, str):
-                raise BadRequest(f"{where} {json_type(value)} into Go struct field jsonPatchOp.{field} of type string")
+                raise BadRequest(
+                    f"{where} {json_type(value)} into Go struct field jsonPatchOp.{field} of type string"
+                )
     return ops
 
 
