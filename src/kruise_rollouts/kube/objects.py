@@ -36,7 +36,7 @@ class Kind(Struct, frozen=True):
         return Ref(self.api_version, self.kind, ns if self.namespaced else "", name)
 
 
-class OwnerReference(Struct, frozen=True, rename="camel", omit_defaults=True):
+class OwnerReference(Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
     api_version: str = ""
     kind: str = ""
     name: str = ""
@@ -45,7 +45,7 @@ class OwnerReference(Struct, frozen=True, rename="camel", omit_defaults=True):
     block_owner_deletion: bool = False
 
 
-class Meta(Struct, frozen=True, rename="camel", omit_defaults=True):
+class Meta(Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
     """metadata, as far as we read it. Absent maps and lists read as empty."""
 
     name: str = ""
@@ -53,7 +53,7 @@ class Meta(Struct, frozen=True, rename="camel", omit_defaults=True):
     uid: str = ""
     resource_version: str = ""
     generation: int = 0
-    creation_timestamp: str = ""  # RFC 3339
+    creation_timestamp: str | None = None  # RFC 3339; None: never stored (metadata of a template)
     deletion_timestamp: str | None = None  # None: not being deleted
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}

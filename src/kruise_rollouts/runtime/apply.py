@@ -1,0 +1,197 @@
+"""Performs one Write through an Api and makes its result visible in the caches before it returns.
+
+So the decision that follows sees what the last one did, without waiting for a watch event. What to write is not
+decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, assert_never
+
+import msgspec
+
+from kruise_rollouts.kube.effects import Create, Delete, Evict, JsonObject, Patch, Ref, Write
+from kruise_rollouts.kube.errors import AlreadyExists, Conflict, NotFound, Unavailable
+from kruise_rollouts.kube.objects import Kind, meta_of
+from kruise_rollouts.kube.protocols import Api
+
+from .cache import Cache
+from .discovery import Discovery
+
+MERGE_PATCH = "application/merge-patch+json"
+
+Caches = Mapping[tuple[str, str], Cache[Any]]  # by (apiVersion, kind)
+
+
+class Fenced(Unavailable):
+    """Not written: this process may no longer act (it does not lead)."""
+
+
+class Applier:
+    """`await applier(write)` performs it. Use one per process; it can be handed to `fold` as `apply`."""
+
+    def __init__(
+        self,
+        api: Api,
+        caches: Caches,
+        *,
+        field_manager: str,
+        may_write: Callable[[], bool] = lambda: True,
+        discovery: Discovery | None = None,
+    ) -> None:
+        self._api = api
+        self._caches = caches
+        self._params = {"fieldManager": field_manager}
+        self._may_write = may_write
+        self._discovery = discovery or Discovery(api)
+
+    async def __call__(self, write: Write) -> JsonObject | None:
+        """The object as the server answered it; None if there is none (deleted, evicted).
+
+        Raises ApiError. After a Conflict or NotFound the cache holds what is live now, so deciding again helps.
+        """
+        if not self._may_write():
+            raise Fenced(f"{write.ref} was not written: another replica may be leading")
+        kind = await self._discovery.kind_of(write.ref)
+        match write:
+            case Create():
+                return await self._create(kind, write)
+            case Patch():
+                return await self._patch(kind, write)
+            case Delete():
+                return await self._delete(kind, write)
+            case Evict():
+                await self._evict(kind, write)
+                return None
+            case _:
+                assert_never(write)
+
+    async def _create(self, kind: Kind, write: Create) -> JsonObject:
+        body = {"apiVersion": write.ref.api_version, "kind": write.ref.kind, **write.body}
+        body["metadata"] = {"name": write.ref.name, **meta_of(write.body)}
+        if kind.namespaced:
+            body["metadata"]["namespace"] = write.ref.ns
+        try:
+            answer = await self._api.request(
+                "POST", kind.path(write.ref.ns), params=self._params, body=msgspec.json.encode(body)
+            )
+        except AlreadyExists as exists:
+            live = await self._look(kind, write.ref)
+            if live is None:  # it vanished in between
+                raise Conflict(exists.message) from exists
+            if not _same_owner(live, body):
+                raise
+            return live
+        return self._seen(write.ref, answer)
+
+    async def _patch(self, kind: Kind, write: Patch) -> JsonObject:
+        body = write.body
+        if write.resource_version:
+            body = {**body, "metadata": {**meta_of(body), "resourceVersion": write.resource_version}}
+        try:
+            answer = await self._api.request(
+                "PATCH",
+                kind.path(write.ref.ns, write.ref.name, write.subresource),
+                params=self._params,
+                body=msgspec.json.encode(body),
+                content_type=MERGE_PATCH,
+            )
+        except (Conflict, NotFound):
+            await self._look(kind, write.ref)
+            raise
+        if write.subresource == "scale":  # answers with a Scale, not with the object
+            return _json(answer)
+        return self._seen(write.ref, answer)
+
+    async def _delete(self, kind: Kind, write: Delete) -> JsonObject | None:
+        ref = write.ref
+        options: JsonObject = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if write.uid:
+            options["preconditions"] = {"uid": write.uid}
+        if write.propagation:
+            options["propagationPolicy"] = write.propagation
+        try:
+            answer = await self._api.request(
+                "DELETE", kind.path(ref.ns, ref.name), body=msgspec.json.encode(options)
+            )
+        except NotFound:
+            self._gone(ref, write.uid)
+            return None
+        except Conflict:  # another incarnation lives under this name; ours is gone
+            await self._look(kind, ref)
+            if write.uid:
+                return None
+            raise
+        obj = _json(answer)
+        if _lingers(obj, ref):
+            return self._seen(ref, answer)
+        self._gone(ref, write.uid or _uid_of(obj))
+        return None
+
+    async def _evict(self, kind: Kind, write: Evict) -> None:
+        ref = write.ref
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": ref.name, "namespace": ref.ns},
+        }
+        try:
+            await self._api.request(
+                "POST", kind.path(ref.ns, ref.name, "eviction"), body=msgspec.json.encode(body)
+            )
+        except NotFound:
+            self._gone(ref, "")
+
+    async def _look(self, kind: Kind, ref: Ref) -> JsonObject | None:
+        """The live object, put in the cache; None, and taken out of the cache, if there is none."""
+        try:
+            answer = await self._api.request("GET", kind.path(ref.ns, ref.name))
+        except NotFound:
+            self._gone(ref, "")
+            return None
+        return self._seen(ref, answer)
+
+    def _seen(self, ref: Ref, answer: bytes) -> JsonObject:
+        cache = self._caches.get((ref.api_version, ref.kind))
+        if cache is not None:
+            cache.absorb(answer)
+        return _json(answer)
+
+    def _gone(self, ref: Ref, uid: str) -> None:
+        cache = self._caches.get((ref.api_version, ref.kind))
+        if cache is None:
+            return
+        if not uid:
+            cached = cache.get(ref.ns, ref.name)
+            uid = cached.metadata.uid if cached is not None else ""
+        cache.deleted(ref.ns, ref.name, uid)
+
+
+def _json(answer: bytes) -> JsonObject:
+    decoded: JsonObject = msgspec.json.decode(answer, type=dict)
+    return decoded
+
+
+def _lingers(obj: JsonObject, ref: Ref) -> bool:
+    """Whether the answer to a DELETE is an object that is still there, being deleted."""
+    meta = meta_of(obj)
+    if obj.get("kind") != ref.kind or not meta.get("deletionTimestamp"):
+        return False
+    return bool(meta.get("finalizers")) or bool(meta.get("deletionGracePeriodSeconds"))
+
+
+def _uid_of(answer: JsonObject) -> str:
+    """The uid in the answer to a DELETE: a Status or the last state of the object."""
+    details = answer.get("details") or {} if answer.get("kind") == "Status" else meta_of(answer)
+    return str(details.get("uid", ""))
+
+
+def _same_owner(live: JsonObject, wanted: JsonObject) -> bool:
+    """Whether both are controlled by the same object. False if nobody controls the wanted one."""
+
+    def controller(obj: JsonObject) -> str:
+        owners = meta_of(obj).get("ownerReferences") or ()
+        return next((str(o.get("uid", "")) for o in owners if o.get("controller")), "")
+
+    return controller(wanted) != "" and controller(live) == controller(wanted)
