@@ -12,20 +12,16 @@ V1BETA1 = "rollouts.kruise.io/v1beta1"
 V1ALPHA1 = "rollouts.kruise.io/v1alpha1"
 
 # Labels
-WORKLOAD_TYPE = (
-    "rollouts.kruise.io/workload-type"  # on a workload: deployment, cloneset, statefulset, daemonset
-)
-ROLLOUT_ID = (
-    "rollouts.kruise.io/rollout-id"  # on a workload as label or annotation (a person's), on pods as label
-)
+# on a workload: deployment, cloneset, statefulset, daemonset
+WORKLOAD_TYPE = "rollouts.kruise.io/workload-type"
+# on a workload as label or annotation (a person's), on pods as label
+ROLLOUT_ID = "rollouts.kruise.io/rollout-id"
 ROLLOUT_BATCH_ID = "rollouts.kruise.io/rollout-batch-id"  # on pods: 1-based batch number
 NO_NEED_UPDATE = "rollouts.kruise.io/no-need-update"  # on pods: rollback in batches
-STABLE_REVISION = (
-    "rollouts.kruise.io/stable-revision"  # on a Deployment: pod-template-hash of the stable ReplicaSet
-)
-ADVANCED_DEPLOYMENT = (
-    "rollouts.kruise.io/controlled-by-advanced-deployment-controller"  # on a Deployment: "true"
-)
+# on a Deployment: pod-template-hash of the stable ReplicaSet
+STABLE_REVISION = "rollouts.kruise.io/stable-revision"
+# on a Deployment: "true"
+ADVANCED_DEPLOYMENT = "rollouts.kruise.io/controlled-by-advanced-deployment-controller"
 CANARY_DEPLOYMENT = "rollouts.kruise.io/canary-deployment"  # on a canary Deployment: name of the stable one
 ROLLOUT_NAME = "rollouts.kruise.io/rollout-name"  # on a RolloutHistory
 POD_TEMPLATE_HASH = "pod-template-hash"
@@ -45,9 +41,7 @@ ROLLBACK_IN_BATCH = "rollouts.kruise.io/rollback-in-batch"
 ROLLING_STYLE = "rollouts.kruise.io/rolling-style"  # v1alpha1 objects
 TRAFFIC_ROUTING = "rollouts.kruise.io/trafficrouting"  # on a Rollout: name of a TrafficRouting
 ORIGINAL_SPEC = "rollouts.kruise.io/original-spec-configuration"  # on custom network objects
-OTHER_VERSION = (
-    "rollouts.kruise.io/v1beta1-only"  # what the served version has no field for; see api/convert.py
-)
+OTHER_VERSION = "rollouts.kruise.io/other-version"  # see api/convert.py
 REVISION = "deployment.kubernetes.io/revision"
 REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
 DESIRED_REPLICAS = "deployment.kubernetes.io/desired-replicas"
@@ -67,9 +61,8 @@ CANARY_SUFFIX = "-canary"  # of generated Services and Ingresses
 HPA_DISABLED_SUFFIX = "-DisableByRollout"  # of a frozen HPA's scaleTargetRef.name
 CONFIG_MAP = "kruise-rollout-configuration"
 FIELD_MANAGER = "kruise-rollout"
-MAX_READY_SECONDS = (
-    2147483646  # minReadySeconds of a Deployment that is moved in batches: no new pod counts as available
-)
+# minReadySeconds of a Deployment that is moved in batches: no new pod counts as available
+MAX_READY_SECONDS = 2147483646
 MAX_PROGRESS_SECONDS = 2147483647  # must be greater than minReadySeconds
 NEVER_PARTITION = 32767  # partition of a held StatefulSet
 ROLLBACK_ID_PREFIX = "rollback-"
