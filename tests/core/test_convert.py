@@ -206,6 +206,7 @@ def test_a_deprecated_field_of_v1alpha1_survives_a_stay_in_v1beta1() -> None:
         "garbage",
         "[]",
         '{"version":"rollouts.kruise.io/v1beta1","spec":{"strategy":{"canary":{"steps":"no"}}}}',
+        '{"version":"rollouts.kruise.io/v1beta1","spec":{"strategy":{"blueGreen":"no"}}}',
         '{"version":"rollouts.kruise.io/v1alpha1","spec":{}}',
     ],
 )

@@ -59,7 +59,7 @@ def convert(obj: JsonObject, desired: str) -> JsonObject:
     source, saved = _read(obj, desired)
     result = there(source)
     if saved is not None:
-        result = _restored(saved, there(back(saved)), result, str(kind))
+        result = _restored(saved, there(back(saved)), result)
     lost = back(result) != _canonical(source)
     return _written(obj, desired, result, source if lost else None)
 
@@ -126,15 +126,14 @@ def _well_formed(kind: str, saved: Source) -> bool:
     return True
 
 
-def _restored(saved: Source, base: Source, edited: Source, kind: str) -> Source:
-    """`saved`, with the edits that lead from `base` to `edited`; just `edited` if that makes no sense."""
+def _restored(saved: Source, base: Source, edited: Source) -> Source:
+    """`saved`, with the edits that lead from `base` to `edited`."""
     spec = _merged(saved.spec, base.spec, edited.spec)
     annotations = _merged(saved.annotations, base.annotations, edited.annotations)
     strategy = _dict(spec.get("strategy"))
     if "canary" in _dict(edited.spec.get("strategy")) and "canary" not in _dict(base.spec.get("strategy")):
         strategy.pop("blueGreen", None)  # a person gave a blue-green Rollout a canary strategy
-    result = Source(version=edited.version, spec=spec, annotations=annotations)
-    return result if _well_formed(kind, result) else edited
+    return Source(version=edited.version, spec=spec, annotations=annotations)
 
 
 def _merged(original: Json, base: Json, edited: Json) -> Json:
