@@ -206,7 +206,6 @@ def test_a_deprecated_field_of_v1alpha1_survives_a_stay_in_v1beta1() -> None:
         "garbage",
         "[]",
         '{"version":"rollouts.kruise.io/v1beta1","spec":{"strategy":{"canary":{"steps":"no"}}}}',
-        '{"version":"rollouts.kruise.io/v1beta1","spec":{"strategy":{"blueGreen":"no"}}}',
         '{"version":"rollouts.kruise.io/v1alpha1","spec":{}}',
     ],
 )
@@ -215,6 +214,12 @@ def test_garbage_in_our_annotation_is_dropped(text: str) -> None:
     new = convert(obj, NEW)
     assert keys.OTHER_VERSION not in annotations_of(new)
     assert new["spec"] == canary({"traffic": "5%", "replicas": "5%"})
+
+
+def test_a_saved_original_with_values_of_the_wrong_type_is_not_used() -> None:
+    text = '{"version":"rollouts.kruise.io/v1beta1","spec":{"strategy":{"canary":{"steps":[{"matches":[{"path":1}]}]}}}}'
+    obj = rollout(old_canary({"matches": [{}]}), OLD, style="partition", **{keys.OTHER_VERSION: text})
+    assert convert(obj, NEW)["spec"] == canary({"matches": [{}]})
 
 
 def test_the_original_is_not_changed() -> None:
