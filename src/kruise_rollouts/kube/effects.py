@@ -56,6 +56,7 @@ class Delete(Struct, frozen=True, tag=True):
     ref: Ref
     uid: str = ""  # not "": only this incarnation
     propagation: Literal["", "Background", "Foreground", "Orphan"] = ""
+    grace_seconds: int | None = None  # None: the kind's default; 0: at once
 
 
 class Evict(Struct, frozen=True, tag=True):
