@@ -16,10 +16,11 @@ from kruise_rollouts.kube.errors import Cause
 from kruise_rollouts.kube.protocols import Clock
 
 from . import structural, value_check
+from .cel_rules import Rules, unchecked
 from .crd_names import next_status, served_resources
 from .resources import Registry, Resource
 from .store import Store
-from .structural import Node
+from .structural import ABSENT, Node
 
 GROUP = "apiextensions.k8s.io"
 PLURAL = "customresourcedefinitions"
@@ -47,7 +48,23 @@ class CustomVersion:
 
     def validate(self, new: JsonObject, old: JsonObject | None, subresource: str = "") -> tuple[Cause, ...]:
         """What is wrong with `new`; () if nothing. `old` is None for a create."""
-        return (*value_check.check(new, self.node), *self._scale(new))
+        before = ABSENT if old is None else old
+        causes = (
+            *value_check.check(new, self.node, before),
+            *self._scale(new),
+            *value_check.check_shape(new, self.node),
+        )
+        if not self.node.has_rules:
+            return causes
+        return (
+            (*causes, unchecked())
+            if value_check.blocks(causes)
+            else (*causes, *self._rules.check(new, before))
+        )
+
+    @cached_property
+    def _rules(self) -> Rules:
+        return Rules(self.node)
 
     def _scale(self, obj: JsonObject) -> tuple[Cause, ...]:
         scale = self._subresources.get("scale")

@@ -53,6 +53,7 @@ class Node(Struct, frozen=True, eq=False, kw_only=True):
     none_of: Node | None = None  # not
     has_defaults: bool = False  # here or below
     has_rules: bool = False  # here or below
+    has_times: bool = False  # here or below a string that CEL sees as a time, a duration or bytes
 
     def child(self, key: str) -> Node | None:
         """The schema of property `key`; None if the schema does not know it."""
@@ -60,6 +61,23 @@ class Node(Struct, frozen=True, eq=False, kw_only=True):
 
 
 ANYTHING = Node(preserve=True)
+TYPED_FORMATS = frozenset({"date-time", "date", "duration", "byte"})
+ABSENT = object()  # no value to compare with
+
+
+def old_property(old: Json, key: str) -> Json:
+    """Property `key` of the stored object; ABSENT if there was none."""
+    return old.get(key, ABSENT) if isinstance(old, dict) else ABSENT
+
+
+def old_item(old: Json, node: Node, item: Json) -> Json:
+    """The stored item that `item` replaces, by the keys of a list of type map; ABSENT in any other list."""
+    if node.list_type != "map" or not isinstance(old, list) or not isinstance(item, dict):
+        return ABSENT
+    wanted = [item.get(k) for k in node.map_keys]
+    return next(
+        (o for o in old if isinstance(o, dict) and [o.get(k) for k in node.map_keys] == wanted), ABSENT
+    )
 
 
 def compile_schema(schema: JsonObject) -> Node:
@@ -107,6 +125,7 @@ def compile_schema(schema: JsonObject) -> Node:
         none_of=compile_schema(negated) if isinstance(negated, dict) else None,
         has_defaults="default" in schema or any(n.has_defaults for n in below),
         has_rules=bool(rules) or any(n.has_rules for n in below),
+        has_times=schema.get("format") in TYPED_FORMATS or any(n.has_times for n in below),
     )
 
 

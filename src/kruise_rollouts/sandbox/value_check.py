@@ -1,7 +1,8 @@
 """Whether a custom object fits its schema, said in Kubernetes' words and as its causes.
 
-`check(value, node)` returns Causes in the order Kubernetes lists them; CEL rules are asked afterwards by cel_rules.py
-and only if nothing here `blocks`. A field path is "spec.list[0].name"; "<nil>" where Kubernetes names none.
+`check` and then `check_shape` give Causes in the order Kubernetes lists them; CEL rules are asked afterwards by
+cel_rules.py and only if nothing here `blocks`. What has not changed since it was stored is not checked again (so a
+stricter schema does not lock old objects). A field path is "spec.list[0].name"; "<nil>" where Kubernetes names none.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from kruise_rollouts.kube.effects import Json
 from kruise_rollouts.kube.errors import Cause
 
 from .formats import FORMATS
-from .structural import Node
+from .structural import ABSENT, Node, old_item, old_property
 
 NO_FIELD = "<nil>"
 _BLOCKING = frozenset(
@@ -66,13 +67,18 @@ def blocks(causes: tuple[Cause, ...]) -> bool:
     return any(c.reason in _BLOCKING for c in causes)
 
 
-def check(value: Json, node: Node, path: str = "") -> tuple[Cause, ...]:
-    """What is wrong with `value`: () if it fits. Duplicates in sets and maps come after everything else."""
-    return (*_check(value, node, path), *_embedded(value, node, path), *_repeated(value, node, path))
+def check(value: Json, node: Node, old: Json = ABSENT) -> tuple[Cause, ...]:
+    """What the schema says against `value`, which replaces `old`; () if it fits."""
+    return tuple(_check(value, node, "", old))
 
 
-def _check(value: Json, node: Node, path: str) -> Iterator[Cause]:
-    if value is None and node.nullable:
+def check_shape(value: Json, node: Node) -> tuple[Cause, ...]:
+    """What is wrong with embedded objects and with lists that are sets or maps."""
+    return (*_embedded(value, node, ""), *_repeated(value, node, ""))
+
+
+def _check(value: Json, node: Node, path: str, old: Json = ABSENT) -> Iterator[Cause]:
+    if (value is None and node.nullable) or (old is not ABSENT and old == value):
         return
     wrong = _type(value, node, path)
     if wrong is not None:
@@ -88,9 +94,9 @@ def _check(value: Json, node: Node, path: str) -> Iterator[Cause]:
     elif isinstance(value, str):
         yield from _string(value, node, path)
     elif isinstance(value, list):
-        yield from _array(value, node, path)
+        yield from _array(value, node, path, old)
     elif isinstance(value, dict):
-        yield from _object(value, node, path)
+        yield from _object(value, node, path, old)
     yield from _alternatives(value, node, path)
 
 
@@ -160,10 +166,10 @@ def _string(value: str, node: Node, path: str) -> Iterator[Cause]:
         yield _mistyped(path, node.format, value)
 
 
-def _array(value: list[Json], node: Node, path: str) -> Iterator[Cause]:
+def _array(value: list[Json], node: Node, path: str, old: Json) -> Iterator[Cause]:
     if node.items is not None:
         for index, item in enumerate(value):
-            yield from _check(item, node.items, f"{path}[{index}]")
+            yield from _check(item, node.items, f"{path}[{index}]", old_item(old, node, item))
     if node.min_items is not None and len(value) < node.min_items:
         yield invalid(path, len(value), f"{_in_body(path)}should have at least {node.min_items} items")
     if node.max_items is not None and len(value) > node.max_items:
@@ -172,7 +178,7 @@ def _array(value: list[Json], node: Node, path: str) -> Iterator[Cause]:
         yield duplicate(path, value)
 
 
-def _object(value: dict[str, Json], node: Node, path: str) -> Iterator[Cause]:
+def _object(value: dict[str, Json], node: Node, path: str, old: Json) -> Iterator[Cause]:
     if node.min_properties is not None and len(value) < node.min_properties:
         yield invalid(
             path, len(value), f"{_in_body(path)}should have at least {node.min_properties} properties"
@@ -185,7 +191,7 @@ def _object(value: dict[str, Json], node: Node, path: str) -> Iterator[Cause]:
     for key in sorted(value):
         child = node.child(key)
         if child is not None:
-            yield from _check(value[key], child, f"{path}.{key}" if path else key)
+            yield from _check(value[key], child, f"{path}.{key}" if path else key, old_property(old, key))
 
 
 def _alternatives(value: Json, node: Node, path: str) -> Iterator[Cause]:
