@@ -111,6 +111,8 @@ class Applier:
             options["preconditions"] = {"uid": write.uid}
         if write.propagation:
             options["propagationPolicy"] = write.propagation
+        if write.grace_seconds is not None:
+            options["gracePeriodSeconds"] = write.grace_seconds
         try:
             answer = await self._api.request(
                 "DELETE", kind.path(ref.ns, ref.name), body=msgspec.json.encode(options)

@@ -1,0 +1,44 @@
+"""Reads that no cache answers: a live list by selector, for what is looked at only when a decision needs it."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from kruise_rollouts.kube.errors import NotFound
+from kruise_rollouts.kube.labels import Selector
+from kruise_rollouts.kube.objects import Kind
+from kruise_rollouts.kube.protocols import Api
+
+from .informer import PAGE
+
+T = TypeVar("T")
+
+
+async def list_objects(api: Api, kind: Kind, ns: str, selector: Selector, of: type[T]) -> tuple[T, ...]:
+    """Objects of `kind` in `ns` ("": all namespaces) that `selector` matches, as `of`; read live, in pages.
+
+    Raises ApiError, and msgspec.MsgspecError if one of them is no `of`.
+    """
+    page_of = msgspec.defstruct(
+        "PageOf", [("items", tuple[of, ...], ()), ("metadata", dict[str, object], {})]
+    )  # type: ignore[valid-type]
+    params = {"labelSelector": str(selector), "limit": str(PAGE)}
+    found: list[T] = []
+    while True:
+        page = msgspec.json.decode(await api.request("GET", kind.path(ns), params=params), type=page_of)
+        found += page.items  # type: ignore[attr-defined]
+        following = page.metadata.get("continue")  # type: ignore[attr-defined]
+        if not following:
+            return tuple(found)
+        params["continue"] = str(following)
+
+
+async def get_object(api: Api, kind: Kind, ns: str, name: str, of: type[T]) -> T | None:
+    """The live object as `of`; None if there is none. Raises ApiError otherwise, and msgspec.MsgspecError."""
+    try:
+        answer = await api.request("GET", kind.path(ns, name))
+    except NotFound:
+        return None
+    return msgspec.json.decode(answer, type=of)
