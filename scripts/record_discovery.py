@@ -21,7 +21,9 @@ def fetch(config: dict[str, Any], path: str, accept: str) -> Any:
     """The decoded answer to GET `path`; None if it is not JSON."""
     user = config["users"][0]["user"]
     command = ["curl", "-sk", "-H", f"Accept: {accept}", "-H", f"Authorization: Bearer {user['token']}"]
-    out = subprocess.run([*command, config["clusters"][0]["cluster"]["server"] + path], capture_output=True, check=True)
+    out = subprocess.run(
+        [*command, config["clusters"][0]["cluster"]["server"] + path], capture_output=True, check=True
+    )
     try:
         return json.loads(out.stdout)
     except ValueError:
@@ -62,7 +64,9 @@ def main() -> int:
     lines = []
     for group in groups:
         for version in group["versions"]:
-            rows = ",\n".join(json.dumps(r, separators=(",", ":"), sort_keys=True) for r in version["resources"])
+            rows = ",\n".join(
+                json.dumps(r, separators=(",", ":"), sort_keys=True) for r in version["resources"]
+            )
             head = json.dumps({"group": group["group"], "version": version["version"]}, separators=(",", ":"))
             lines.append(f'{head[:-1]},"resources":[\n{rows}]}}')
     TARGET.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")

@@ -13,16 +13,22 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeAlias
+from datetime import datetime
+from random import Random
+from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
 from kruise_rollouts.kube.effects import Json, JsonObject
 from kruise_rollouts.kube.errors import Cause
+from kruise_rollouts.kube.patch import merge_patch
+from kruise_rollouts.kube.protocols import Clock
 
+from .convert import convert
 from .defaults import apply_defaults
 from .request import ANONYMOUS, SYSTEM, Call, Target, User
-from .resources import Resource
+from .resources import Registry, Resource
+from .store import Entry, Store
 from .validation import validate
 
 
@@ -48,6 +54,36 @@ Answer: TypeAlias = Callable[[Call], Awaitable[JsonObject]]
 Validate: TypeAlias = Callable[[Resource, JsonObject, JsonObject | None, str], tuple[Cause, ...]]
 
 
+class Track(Protocol):
+    """Maintains metadata.managedFields for a write that is no apply."""
+
+    def __call__(
+        self, resource: Resource, new: JsonObject, live: JsonObject | None, by: Manager
+    ) -> JsonObject: ...
+
+
+class Apply(Protocol):
+    """Server-side apply: the object that `applied` makes of `live`. Raises Conflict with causes."""
+
+    def __call__(
+        self, resource: Resource, applied: JsonObject, live: JsonObject | None, by: Manager, *, force: bool
+    ) -> JsonObject: ...
+
+
+class Strategic(Protocol):
+    """Strategic merge patch."""
+
+    def __call__(self, resource: Resource, live: JsonObject, patch: JsonObject) -> JsonObject: ...
+
+
+class Manager(Struct, frozen=True):
+    """Who owns the fields a request writes, and when it wrote them."""
+
+    name: str
+    subresource: str
+    now: datetime
+
+
 async def _admit_all(attempt: Attempt) -> tuple[JsonObject | None, tuple[str, ...]]:
     return attempt.obj, ()
 
@@ -58,6 +94,21 @@ async def _no_objection(attempt: Attempt) -> tuple[str, ...]:
 
 async def _as_is(objects: list[JsonObject], resource: Resource, api_version: str) -> list[JsonObject]:
     return [{**o, "apiVersion": api_version} for o in objects]
+
+
+def _untracked(resource: Resource, new: JsonObject, live: JsonObject | None, by: Manager) -> JsonObject:
+    return new
+
+
+def _merged(resource: Resource, live: JsonObject, patch: JsonObject) -> JsonObject:
+    merged: JsonObject = merge_patch(live, patch)
+    return merged
+
+
+def _applied(
+    resource: Resource, applied: JsonObject, live: JsonObject | None, by: Manager, *, force: bool
+) -> JsonObject:
+    return applied if live is None else _merged(resource, live, applied)
 
 
 def _anybody(headers: Mapping[str, str]) -> User:
@@ -79,7 +130,41 @@ class Hooks:
         self.convert: Convert = _as_is  # of custom resources, to the given apiVersion
         self.prepare: Callable[[Resource, JsonObject], JsonObject] = apply_defaults
         self.validate: Validate = validate
+        self.track: Track = _untracked
+        self.apply: Apply = _applied
+        self.strategic: Strategic = _merged
         self.schema_of: Callable[[Resource], Json] = lambda resource: None
         self.subresources: dict[tuple[str, str], Answer] = {}
         self.virtual: dict[tuple[str, str], Answer] = {}
         self.openapi: Callable[[str], bytes | None] = lambda path: None  # documents under /openapi
+
+
+class Parts:
+    """What every verb works with."""
+
+    def __init__(self, store: Store, registry: Registry, clock: Clock, random: Random, hooks: Hooks) -> None:
+        self.store = store
+        self.registry = registry
+        self.clock = clock
+        self.random = random
+        self.hooks = hooks
+
+    async def load(self, entry: Entry, resource: Resource) -> JsonObject:
+        """The object in the version of `resource`."""
+        obj = entry.obj
+        if obj["apiVersion"] == resource.api_version:
+            return obj
+        return (await self.convert([obj], resource, resource.api_version))[0]
+
+    async def save(self, obj: JsonObject, resource: Resource) -> JsonObject:
+        """`obj` in the version it is stored in."""
+        if resource.api_version == resource.storage_version:
+            return obj
+        return (await self.convert([obj], resource, resource.storage_version))[0]
+
+    async def convert(
+        self, objects: list[JsonObject], resource: Resource, api_version: str
+    ) -> list[JsonObject]:
+        if resource.custom:
+            return await self.hooks.convert(objects, resource, api_version)
+        return [convert(o, api_version) for o in objects]

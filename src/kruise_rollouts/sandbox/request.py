@@ -114,7 +114,14 @@ class Call(Struct, frozen=True):
         return self.options.field_manager or self.options.user_agent.split("/")[0][:128] or "unknown"
 
 
-_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get", "HEAD": "get"}
+_VERBS = {
+    "POST": "create",
+    "PUT": "update",
+    "PATCH": "patch",
+    "DELETE": "delete",
+    "GET": "get",
+    "HEAD": "get",
+}
 
 
 def _truth(value: str) -> bool:
@@ -155,7 +162,9 @@ def _int(name: str, value: str) -> int:
         return int(value)
     except ValueError:
         raise BadRequest(
-            f'unable to decode options: strconv.ParseInt: parsing "{value}": invalid syntax' if name else value
+            f'unable to decode options: strconv.ParseInt: parsing "{value}": invalid syntax'
+            if name
+            else value
         ) from None
 
 

@@ -14,7 +14,9 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
-StorageKey: TypeAlias = tuple[str, str]  # group and plural under which objects are stored, whatever the version
+StorageKey: TypeAlias = tuple[
+    str, str
+]  # group and plural under which objects are stored, whatever the version
 
 
 class Column(Struct, frozen=True):
@@ -188,7 +190,10 @@ class _Group(Struct):
 # Two versions of one thing, or two groups that show the same objects: where they are kept, and in which version.
 _SHARED: dict[tuple[str, str], tuple[StorageKey, str]] = {
     ("events.k8s.io", "events"): (("", "events"), "v1"),
-    ("autoscaling", "horizontalpodautoscalers"): (("autoscaling", "horizontalpodautoscalers"), "autoscaling/v2"),
+    ("autoscaling", "horizontalpodautoscalers"): (
+        ("autoscaling", "horizontalpodautoscalers"),
+        "autoscaling/v2",
+    ),
 }
 _SCALES = {
     ("apps", "deployments"): Scale(selector_path="spec.selector"),
@@ -217,7 +222,9 @@ def _resource(group: str, version: str, row: _Row) -> Resource:
         short_names=row.short_names,
         categories=row.categories,
         subresources=tuple(
-            Subresource(s.subresource, s.response_kind.kind, s.verbs, s.response_kind.group, s.response_kind.version)
+            Subresource(
+                s.subresource, s.response_kind.kind, s.verbs, s.response_kind.group, s.response_kind.version
+            )
             for s in row.subresources
         ),
         columns=tuple(Column(*column) for column in row.columns),

@@ -20,7 +20,7 @@ from .resources import StorageKey
 ChangeType: TypeAlias = Literal["ADDED", "MODIFIED", "DELETED"]
 Subscriber: TypeAlias = Callable[[ChangeType, JsonObject | None, JsonObject | None], None]
 
-HISTORY = 10_000  # changes remembered per resource; an older resume is refused with 410
+HISTORY = 4_096  # changes remembered per resource; an older resume is refused with 410
 
 
 class Entry:
@@ -64,7 +64,7 @@ class Table:
         self.start = 0  # sequence number of log[0]; grows as old changes are dropped
         self.forgotten = forgotten  # changes up to this resourceVersion are not in the log
         self.subscribers: list[Subscriber] = []
-        self.wakers: set[Callable[[], None]] = set()  # watches: called after each commit
+        self.wakers: list[Callable[[], None]] = []  # watches: called after the next commit, then forgotten
 
     def range(self, ns: str) -> Iterator[Entry]:
         """Entries of one namespace, or all ("" means all), in key order."""
@@ -113,8 +113,14 @@ class Table:
         old = change.old.obj if change.old is not None else None
         for subscriber in tuple(self.subscribers):
             subscriber(change.type, old, change.new.obj)
-        for wake in tuple(self.wakers):
-            wake()
+        self.wake()
+
+    def wake(self) -> None:
+        """Wakes the watches that wait for this table."""
+        if self.wakers:
+            wakers, self.wakers = self.wakers, []
+            for wake in wakers:
+                wake()
 
 
 Journal: TypeAlias = Callable[[StorageKey, Change], None]

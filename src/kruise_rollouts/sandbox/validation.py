@@ -8,6 +8,8 @@ from kruise_rollouts.kube.errors import Cause
 from .resources import Resource
 
 
-def validate(resource: Resource, new: JsonObject, old: JsonObject | None, subresource: str) -> tuple[Cause, ...]:
+def validate(
+    resource: Resource, new: JsonObject, old: JsonObject | None, subresource: str
+) -> tuple[Cause, ...]:
     """Why `new` (replacing `old`; None: created) is refused; () if it is fine."""
     return ()

@@ -1,0 +1,215 @@
+"""Metadata, generation and status rules that hold when an object is written.
+
+Everything takes and returns whole objects without changing them; unchanged parts are shared. What a field may hold
+is validation.py's, what it holds by default is defaults.py's.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from random import Random
+
+from kruise_rollouts.kube.effects import JsonObject
+
+from .resources import Resource
+
+SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+_HEX = "0123456789abcdef"
+
+# Built-in kinds whose generation counts changes; of custom resources every one does.
+_COUNTED = frozenset((
+    ("", "pods"), ("", "replicationcontrollers"), ("apps", "deployments"), ("apps", "replicasets"),
+    ("apps", "statefulsets"), ("apps", "daemonsets"), ("batch", "jobs"), ("batch", "cronjobs"),
+    ("networking.k8s.io", "ingresses"), ("networking.k8s.io", "ingressclasses"),
+    ("networking.k8s.io", "networkpolicies"), ("policy", "poddisruptionbudgets"),
+    ("discovery.k8s.io", "endpointslices"), ("apiextensions.k8s.io", "customresourcedefinitions"),
+    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
+    ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
+    ("admissionregistration.k8s.io", "validatingadmissionpolicies"),
+    ("admissionregistration.k8s.io", "validatingadmissionpolicybindings"),
+    ("scheduling.k8s.io", "priorityclasses"),
+))  # fmt: skip
+# Kinds whose status a client may set when it creates them.
+_STATUS_KEPT = frozenset((("", "nodes"), ("", "namespaces")))
+_FIRST_STATUS: dict[tuple[str, str], JsonObject] = {
+    ("", "pods"): {"phase": "Pending"},
+    ("", "namespaces"): {"phase": "Active"},
+    ("", "persistentvolumeclaims"): {"phase": "Pending"},
+    ("", "persistentvolumes"): {"phase": "Pending"},
+    ("", "services"): {"loadBalancer": {}},
+    ("networking.k8s.io", "ingresses"): {"loadBalancer": {}},
+    ("apps", "statefulsets"): {"replicas": 0, "availableReplicas": 0},
+    ("apps", "replicasets"): {"replicas": 0},
+    ("", "replicationcontrollers"): {"replicas": 0},
+    ("apps", "daemonsets"): {
+        "currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumberScheduled": 0, "numberReady": 0,
+    },
+    ("policy", "poddisruptionbudgets"): {
+        "disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0,
+    },
+    ("autoscaling", "horizontalpodautoscalers"): {"desiredReplicas": 0, "currentMetrics": None},
+}  # fmt: skip
+# A write of the status may change labels and annotations of these as well.
+_STATUS_WITH_METADATA = frozenset((
+    ("", "pods"), ("", "nodes"), ("", "services"), ("", "persistentvolumes"), ("", "persistentvolumeclaims"),
+    ("", "namespaces"), ("", "replicationcontrollers"), ("apps", "deployments"), ("apps", "replicasets"),
+    ("apps", "statefulsets"), ("apps", "daemonsets"), ("batch", "jobs"),
+))  # fmt: skip
+_SYSTEM = (
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generation",
+    "namespace",
+)
+
+
+def timestamp(now: datetime) -> str:
+    """`now` as metadata writes it: whole seconds, Z."""
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def new_uid(random: Random) -> str:
+    bits = f"{random.getrandbits(128):032x}"
+    return f"{bits[:8]}-{bits[8:12]}-4{bits[13:16]}-{'89ab'[int(bits[16], 16) & 3]}{bits[17:20]}-{bits[20:]}"
+
+
+def generated_name(base: str, random: Random) -> str:
+    """`base`, cut to leave room, with five random characters."""
+    return base[:58] + "".join(random.choices(SUFFIX_LETTERS, k=5))
+
+
+def counts_generation(resource: Resource) -> bool:
+    return resource.custom or resource.storage in _COUNTED
+
+
+def canonical(resource: Resource, obj: JsonObject) -> JsonObject:
+    """`obj` with apiVersion, kind and metadata first and as the resource has them (Entry.bytes relies on it)."""
+    out: JsonObject = {
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": obj.get("metadata") or {},
+    }
+    for key, value in obj.items():
+        if key not in out:
+            out[key] = value
+    return out
+
+
+def first_version(resource: Resource, obj: JsonObject, ns: str) -> JsonObject:
+    """A new object without what a client may not set: uid, times, and the status of kinds that have one."""
+    meta = {
+        k: v
+        for k, v in obj["metadata"].items()
+        if k not in _SYSTEM and k not in ("resourceVersion", "selfLink")
+    }
+    if resource.namespaced:
+        meta["namespace"] = ns
+    if counts_generation(resource):
+        meta["generation"] = 1
+    out = {**obj, "metadata": meta}
+    if resource.has_status and resource.storage not in _STATUS_KEPT:
+        out.pop("status", None)
+    if not resource.custom and resource.has_status and "status" not in out:
+        out["status"] = _FIRST_STATUS.get(resource.storage, {})
+    return out
+
+
+def stamped(obj: JsonObject, now: datetime, random: Random) -> JsonObject:
+    """A new object with uid, creation time and, if it has only a generateName, its name."""
+    meta = obj["metadata"]
+    meta = {**meta, "uid": new_uid(random), "creationTimestamp": timestamp(now)}
+    if not meta.get("name") and meta.get("generateName"):
+        meta["name"] = generated_name(meta["generateName"], random)
+    return {**obj, "metadata": meta}
+
+
+def next_version(resource: Resource, new: JsonObject, live: JsonObject, subresource: str) -> JsonObject:
+    """`new` with what a write of this subresource may not change taken from `live`."""
+    was = live["metadata"]
+    if subresource == "status":
+        return _next_status(resource, new, live)
+    meta = _kept(new["metadata"], was)
+    out = {**new, "metadata": meta}
+    if resource.has_status:
+        if "status" in live:
+            out["status"] = live["status"]
+        else:
+            out.pop("status", None)
+    return out
+
+
+def _kept(meta: JsonObject, was: JsonObject) -> JsonObject:
+    """`meta` with the system's own fields as they were."""
+    out = {k: v for k, v in meta.items() if k != "selfLink"}
+    for key in _SYSTEM:
+        if key in was:
+            out[key] = was[key]
+        else:
+            out.pop(key, None)
+    out["name"] = was["name"]
+    out["resourceVersion"] = was["resourceVersion"]
+    return out
+
+
+def _next_status(resource: Resource, new: JsonObject, live: JsonObject) -> JsonObject:
+    was = live["metadata"]
+    if resource.storage in _STATUS_WITH_METADATA:
+        meta = _kept(new["metadata"], was)
+        if "ownerReferences" in was:
+            meta["ownerReferences"] = was["ownerReferences"]
+    else:
+        meta = {**was}
+        if "managedFields" in new["metadata"]:
+            meta["managedFields"] = new["metadata"]["managedFields"]
+    out = {**live, "metadata": meta}
+    if "status" in new:
+        out["status"] = new["status"]
+    else:
+        out.pop("status", None)
+    return out
+
+
+def counted(resource: Resource, new: JsonObject, live: JsonObject) -> JsonObject:
+    """`new` with the generation one higher if what a controller must look at again has changed."""
+    if not counts_generation(resource) or not _desire_changed(resource, new, live):
+        return new
+    generation = (live["metadata"].get("generation") or 0) + 1
+    return {**new, "metadata": {**new["metadata"], "generation": generation}}
+
+
+def _desire_changed(resource: Resource, new: JsonObject, live: JsonObject) -> bool:
+    if resource.storage == ("apps", "deployments"):
+        # Annotations count as well for this kind: the controller copies them to ReplicaSets.
+        if (new["metadata"].get("annotations") or {}) != (live["metadata"].get("annotations") or {}):
+            return True
+        return bool(new.get("spec") != live.get("spec"))
+    ignored = {"metadata", "apiVersion", "kind"} | ({"status"} if resource.has_status else set())
+    keys = (new.keys() | live.keys()) - ignored
+    return any(new.get(k) is not live.get(k) and new.get(k) != live.get(k) for k in keys)
+
+
+def same(new: JsonObject, live: JsonObject) -> bool:
+    """Whether a write would change nothing but the times in managedFields."""
+    if new.keys() != live.keys():
+        return False
+    for key, value in new.items():
+        if key != "metadata" and value is not live[key] and value != live[key]:
+            return False
+    return _timeless(new["metadata"]) == _timeless(live["metadata"])
+
+
+def _timeless(meta: JsonObject) -> JsonObject:
+    fields = meta.get("managedFields")
+    if not fields:
+        return meta
+    return {**meta, "managedFields": [{k: v for k, v in f.items() if k != "time"} for f in fields]}
+
+
+def is_released(resource: Resource, obj: JsonObject) -> bool:
+    """Whether an object that is being deleted has nothing left to wait for."""
+    meta = obj["metadata"]
+    if not meta.get("deletionTimestamp") or meta.get("finalizers") or meta.get("deletionGracePeriodSeconds"):
+        return False
+    return not (resource.storage == ("", "namespaces") and (obj.get("spec") or {}).get("finalizers"))

@@ -1,0 +1,191 @@
+"""The API server: one pipeline for HTTP requests (`respond`) and for this process (`call`).
+
+authenticate, authorise, find the resource, read options and body, run the verb (reads.py, writes.py, deletion.py,
+watch.py), encode the answer. Other parts join in through `hooks` (pipeline.py); sandbox.py fills them.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+import msgspec
+
+from kruise_rollouts.kube.effects import JsonObject
+from kruise_rollouts.kube.errors import ApiError, Status, status_of
+from kruise_rollouts.kube.protocols import Clock
+
+from .answers import Answers
+from .body import decode_body
+from .deletion import Deleter
+from .discovery import Discovery
+from .negotiate import Form, form_of
+from .pipeline import Hooks, Parts
+from .reads import PageExpired, Reader
+from .refusals import no_such_path, not_allowed
+from .request import SYSTEM, Call, Options, Request, Response, Target, User, options_of, route
+from .resources import Registry, Resource, built_in
+from .store import Store
+from .watch import Watcher
+from .writes import Writer
+
+_BODY_VERBS = ("create", "update", "patch")
+
+
+class Server:
+    """Answers requests from the store."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        store: Store | None = None,
+        registry: Registry | None = None,
+        hooks: Hooks | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.store = store or Store()
+        self.registry = registry or built_in()
+        self.hooks = hooks or Hooks()
+        self.parts = Parts(self.store, self.registry, clock, Random(seed), self.hooks)
+        self.reader = Reader(self.parts)
+        self.writer = Writer(self.parts)
+        self.deleter = Deleter(self.parts, self.reader)
+        self.watcher = Watcher(self.parts)
+        self.discovery = Discovery(self.registry)
+        self._answers = Answers(self.parts, self.watcher)
+
+    async def call(
+        self,
+        verb: str,
+        resource: Resource,
+        ns: str,
+        name: str,
+        body: JsonObject | None = None,
+        *,
+        subresource: str = "",
+        options: Options | None = None,
+        user: User = SYSTEM,
+        content_type: str = "application/merge-patch+json",
+    ) -> JsonObject:
+        """The answer to one verb, as an object (never to be changed). Raises ApiError.
+
+        Not authorised again: who has the server in hand may do everything. Admission runs as for everybody, with
+        `user`. `body` of a patch is the patch; `content_type` says which kind.
+        """
+        call = Call(
+            verb, resource, ns, name, subresource, options or Options(), user, body, content_type=content_type
+        )
+        return await self.run(call)
+
+    async def run(self, call: Call) -> JsonObject:
+        """The answer to a decoded request (all verbs but watch)."""
+        resource = call.resource
+        whole = self.hooks.virtual.get(resource.storage)
+        if whole is not None and call.verb == "create":
+            return await whole(call)
+        if call.subresource:
+            answer = self.hooks.subresources.get((resource.group_resource, call.subresource))
+            if answer is not None:
+                return await answer(call)
+        match call.verb:
+            case "get":
+                return await self.reader.get(call)
+            case "list":
+                return await self.reader.list(call)
+            case "create":
+                return await self.writer.create(call)
+            case "update":
+                return await self.writer.update(call)
+            case "patch":
+                return await self.writer.patch(call)
+            case "delete":
+                return await self.deleter.delete(call)
+            case "deletecollection":
+                return await self.deleter.delete_collection(call)
+        raise not_allowed()
+
+    async def respond(self, request: Request) -> Response:
+        """The answer to an HTTP request; a refusal is an answer too. Never raises ApiError."""
+        try:
+            return await self._respond(request)
+        except ApiError as error:
+            return refusal(error)
+
+    async def _respond(self, request: Request) -> Response:
+        target = route(request.method, request.path, request.query)
+        user = request.user or self.hooks.authenticate(request.headers)
+        self.hooks.authorize(user, target)
+        if not target.plural:
+            return self._elsewhere(request, target)
+        call_of = self._resource(target)
+        options = options_of(request.query, request.headers.get("user-agent", ""))
+        form = form_of(request.headers.get("accept", ""), target.verb)
+        call = self._call(request, target, call_of, options, user)
+        if call.verb == "watch":
+            return await self._answers.watch(call, form)
+        if call.verb == "list":
+            return await self._answers.listed(call, self.reader.page(call), form)
+        obj = await self.run(call)
+        created = call.verb == "create" and not call.subresource
+        return await self._answers.one(call, obj, form, status=201 if created else 200)
+
+    def _resource(self, target: Target) -> Resource:
+        """The resource, if it serves the verb. Raises NotFound, MethodNotAllowed."""
+        found = self.registry.find(target.group, target.version, target.plural)
+        if found is None or not found.served:
+            raise no_such_path()
+        if target.subresource:
+            sub = found.subresource(target.subresource)
+            if sub is None:
+                raise no_such_path()
+            if target.verb not in sub.verbs:
+                raise not_allowed()
+        elif target.verb not in found.verbs or (target.verb == "create" and target.name):
+            raise not_allowed()
+        return found
+
+    def _call(
+        self, request: Request, target: Target, resource: Resource, options: Options, user: User
+    ) -> Call:
+        warnings: list[str] = [resource.warning] if resource.warning else []
+        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        call = Call(
+            verb=target.verb,
+            resource=resource,
+            ns=target.ns,
+            name=target.name,
+            subresource=target.subresource,
+            options=options,
+            user=user,
+            content_type=content_type,
+            query=request.query,
+            warnings=warnings,
+        )
+        if target.verb in _BODY_VERBS or (target.verb.startswith("delete") and request.body):
+            call = decode_body(call, request.body, self.hooks)
+        return call
+
+    def _elsewhere(self, request: Request, target: Target) -> Response:
+        """Paths that are no resource: discovery, health, version, OpenAPI."""
+        document = self.hooks.openapi(request.path) if request.path.startswith("/openapi") else None
+        if document is not None:
+            return Response(200, document)
+        return self.discovery.respond(request)
+
+    @staticmethod
+    def form(accept: str) -> Form:
+        return form_of(accept, "get")
+
+
+def refusal(error: ApiError) -> Response:
+    """The Status that a refused request is answered with."""
+    status = status_of(error)
+    if isinstance(error, PageExpired):
+        status = msgspec.structs.replace(status, metadata={"continue": error.token})
+    headers = ()
+    if error.retry_after is not None:
+        headers = (("Retry-After", str(int(error.retry_after))),)
+    return Response(error.code or 500, msgspec.json.encode(status), headers=headers)
+
+
+__all__ = ["Server", "Status", "refusal"]

@@ -1,0 +1,285 @@
+"""Create, update and patch: from a decoded body to a commit.
+
+The order is Kubernetes' own: system fields, defaults, field ownership, mutating admission, validation, generation,
+validating admission, store. Nothing is stored until all have agreed; between the first and the last step another
+write may come in while a webhook is asked, and then the whole change is decided again on what is stored now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+
+from kruise_rollouts.kube.effects import Json, JsonObject
+from kruise_rollouts.kube.errors import BadRequest, Cause, NotFound, UnsupportedMediaType
+from kruise_rollouts.kube.patch import json_patch, merge_patch
+
+from . import rules
+from .metadata import check_metadata
+from .pipeline import Attempt, Manager, Parts
+from .refusals import already_exists, conflict, invalid_object, not_allowed, not_found
+from .request import Call
+from .store import Entry
+from .subresources import view_of
+
+Change: TypeAlias = Callable[[JsonObject], JsonObject]
+
+RETRIES = 6  # of a change without resourceVersion that lost a race; Kubernetes gives up after five too
+# Kinds a PUT may create.
+CREATED_BY_UPDATE = frozenset((
+    ("", "endpoints"), ("", "events"), ("", "limitranges"), ("", "services"), ("coordination.k8s.io", "leases"),
+    ("rbac.authorization.k8s.io", "roles"), ("rbac.authorization.k8s.io", "rolebindings"),
+    ("rbac.authorization.k8s.io", "clusterroles"), ("rbac.authorization.k8s.io", "clusterrolebindings"),
+    ("scheduling.k8s.io", "priorityclasses"), ("node.k8s.io", "runtimeclasses"),
+))  # fmt: skip
+MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+APPLY = ("application/apply-patch+yaml", "application/apply-patch+json")
+
+
+class Writer:
+    """The three writing verbs."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def create(self, call: Call) -> JsonObject:
+        """POST. Raises AlreadyExists, Invalid, BadRequest, and what admission raises."""
+        body = self._named(call, call.body or {})
+        track = self._parts.hooks.track
+        return await self._create(
+            call, body, lambda new: track(call.resource, new, None, self._manager(call))
+        )
+
+    async def _create(self, call: Call, body: JsonObject, own: Change) -> JsonObject:
+        parts, resource = self._parts, call.resource
+        new = rules.first_version(resource, body, call.ns)
+        new = rules.canonical(resource, parts.hooks.prepare(resource, new))
+        new = own(new)
+        mutated, warnings = await parts.hooks.mutate(self._attempt(call, "CREATE", new, None))
+        call.warnings.extend(warnings)
+        if mutated is not None and mutated is not new:
+            new = rules.first_version(resource, self._named(call, mutated), call.ns)
+            new = rules.canonical(resource, parts.hooks.prepare(resource, new))
+        new = rules.stamped(new, parts.clock.now(), parts.random)
+        causes = (*check_metadata(resource, new, None), *parts.hooks.validate(resource, new, None, ""))
+        if causes:
+            raise invalid_object(resource, new["metadata"].get("name", ""), causes)
+        call.warnings.extend(await parts.hooks.check(self._attempt(call, "CREATE", new, None)))
+        stored = await parts.save(new, resource)
+        name = new["metadata"]["name"]
+        if parts.store.entry(*resource.storage, new["metadata"].get("namespace", ""), name) is not None:
+            raise already_exists(resource, name)
+        if call.options.dry_run:
+            return new
+        entry = parts.store.create(*resource.storage, stored)
+        return await parts.load(entry, resource)
+
+    def _named(self, call: Call, body: JsonObject) -> JsonObject:
+        """`body` with a metadata map whose namespace and name agree with the URL. Raises BadRequest."""
+        meta = body.get("metadata") or {}
+        given = meta.get("namespace") or ""
+        if given and given != call.ns and (call.resource.namespaced or call.ns):
+            raise BadRequest(
+                "the namespace of the provided object does not match the namespace sent on the request"
+            )
+        if call.name and meta.get("name") != call.name:
+            raise BadRequest(
+                f"the name of the object ({meta['name']}) does not match the name on the URL ({call.name})"
+                if meta.get("name")
+                else "name must be provided"
+            )
+        return {**body, "metadata": meta}
+
+    async def update(self, call: Call) -> JsonObject:
+        """PUT of the object or of a subresource. Raises NotFound, Conflict, Invalid, BadRequest."""
+        body = self._named(call, call.body or {})
+        try:
+            return await self.replace(call, lambda view: body)
+        except NotFound:
+            if call.subresource or call.resource.storage not in CREATED_BY_UPDATE:
+                raise
+            if (body["metadata"].get("resourceVersion") or "0") != "0":
+                raise
+        track = self._parts.hooks.track
+        return await self._create(
+            call, body, lambda new: track(call.resource, new, None, self._manager(call))
+        )
+
+    async def patch(self, call: Call) -> JsonObject:
+        """PATCH in any of the four types. Raises UnsupportedMediaType besides what `update` raises."""
+        if call.content_type in APPLY:
+            return await self._apply(call)
+        change = self._change_of(call)
+        return await self.replace(call, change)
+
+    def _change_of(self, call: Call) -> Change:
+        patch = call.body
+        if call.content_type == JSON_PATCH:
+            return lambda view: _an_object(json_patch(view, patch))
+        if patch is not None and not isinstance(patch, dict):
+            raise BadRequest(
+                "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}"
+            )
+        if call.content_type == MERGE or (call.content_type == STRATEGIC and call.subresource == "scale"):
+            return lambda view: _an_object(merge_patch(view, patch or {}))
+        if call.content_type == STRATEGIC and not call.resource.custom:
+            strategic = self._parts.hooks.strategic
+            return lambda view: strategic(call.resource, view, patch or {})
+        raise unsupported_patch(call)
+
+    async def _apply(self, call: Call) -> JsonObject:
+        body = self._named(call, call.body or {})
+        if body["metadata"].get("managedFields"):
+            raise BadRequest("metadata.managedFields must be nil")
+        apply, resource, options = self._parts.hooks.apply, call.resource, call.options
+
+        def change(live: JsonObject) -> JsonObject:
+            return apply(resource, body, live, self._manager(call), force=options.force)
+
+        try:
+            return await self.replace(call, change, owned=True)
+        except NotFound:
+            if call.subresource:
+                raise
+        if body["metadata"].get("uid"):
+            raise conflict(resource, call.name, "uid mismatch: the provided object specified uid "
+                           f"{body['metadata']['uid']}, and no existing object was found")  # fmt: skip
+        return await self._create(
+            call, body, lambda new: apply(resource, new, None, self._manager(call), force=options.force)
+        )
+
+    async def replace(self, call: Call, change: Change, *, owned: bool = False) -> JsonObject:
+        """Stores `change(live)`; both are as the subresource shows the object. Returns what that shows afterwards.
+
+        `owned`: the change has maintained managedFields itself.
+        """
+        parts, resource = self._parts, call.resource
+        view = view_of(resource, call.subresource)
+        if view is None:
+            raise not_allowed()
+        for _ in range(RETRIES):
+            entry = parts.store.entry(*resource.storage, call.ns if resource.namespaced else "", call.name)
+            if entry is None:
+                raise not_found(resource, call.name)
+            live = await parts.load(entry, resource)
+            shown = view.read(live)
+            wanted = change(shown)
+            self._check_identity(call, wanted, live)
+            new = wanted if shown is live else view.write(live, wanted)
+            stored = await self._replace_once(call, entry, live, new, owned=owned)
+            if stored is not None:
+                return view.read(stored)
+        raise conflict(resource, call.name)
+
+    def _check_identity(self, call: Call, wanted: JsonObject, live: JsonObject) -> None:
+        """Refuses a change made for another version or another incarnation of the object."""
+        meta, was = wanted.get("metadata") or {}, live["metadata"]
+        resource = call.resource
+        version = meta.get("resourceVersion") or ""
+        if not version and resource.custom and call.verb == "update" and call.subresource != "scale":
+            cause = Cause(
+                "FieldValueInvalid",
+                "Invalid value: 0: must be specified for an update",
+                "metadata.resourceVersion",
+            )
+            raise invalid_object(resource, call.name, (cause,))
+        if version and version != was["resourceVersion"]:
+            raise conflict(resource, call.name)
+        uid = meta.get("uid") or ""
+        if uid and uid != was["uid"]:
+            raise conflict(
+                resource,
+                call.name,
+                f"StorageError: invalid object, Code: 4, Key: /registry/{resource.plural}/{call.ns}/{call.name}, "
+                f"ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, "
+                f"UID in object meta: {was['uid']}",
+            )
+
+    async def _replace_once(
+        self, call: Call, entry: Entry, live: JsonObject, new: JsonObject, *, owned: bool
+    ) -> JsonObject | None:
+        """One attempt; None if the object was changed by somebody else meanwhile."""
+        parts, resource, hooks = self._parts, call.resource, self._parts.hooks
+        main = call.subresource if call.subresource != "scale" else ""
+        new = self._settled(call, new, live, main)
+        mutated, warnings = await hooks.mutate(self._attempt(call, "UPDATE", new, live))
+        if mutated is not None and mutated is not new:
+            new, owned = self._settled(call, mutated, live, main), False
+        if not owned:
+            new = hooks.track(resource, new, live, self._manager(call))
+        causes = (*check_metadata(resource, new, live), *hooks.validate(resource, new, live, main))
+        if causes:
+            raise invalid_object(resource, call.name, causes)
+        new = rules.counted(resource, new, live)
+        warnings += await hooks.check(self._attempt(call, "UPDATE", new, live))
+        stored = await parts.save(new, resource)
+        if (
+            parts.store.entry(*resource.storage, live["metadata"].get("namespace", ""), call.name)
+            is not entry
+        ):
+            return None
+        call.warnings.extend(warnings)
+        if call.options.dry_run:
+            return new
+        if rules.same(new, live):
+            return live
+        if rules.is_released(resource, new):
+            return await parts.load(parts.store.delete(*resource.storage, entry, stored), resource)
+        return await parts.load(parts.store.update(*resource.storage, stored, entry), resource)
+
+    def _settled(self, call: Call, new: JsonObject, live: JsonObject, subresource: str) -> JsonObject:
+        resource = call.resource
+        new = rules.next_version(resource, rules.canonical(resource, new), live, subresource)
+        return rules.canonical(resource, self._parts.hooks.prepare(resource, new))
+
+    def _manager(self, call: Call) -> Manager:
+        return Manager(call.manager, call.subresource, self._parts.clock.now())
+
+    def _attempt(self, call: Call, operation: str, obj: JsonObject | None, old: JsonObject | None) -> Attempt:
+        return attempt_of(call, operation, obj, old)
+
+
+def attempt_of(call: Call, operation: str, obj: JsonObject | None, old: JsonObject | None) -> Attempt:
+    """`call` as admission sees it."""
+    kind = {"CREATE": "CreateOptions", "UPDATE": "UpdateOptions", "DELETE": "DeleteOptions"}.get(
+        operation, ""
+    )
+    options: JsonObject = {"kind": kind, "apiVersion": "meta.k8s.io/v1"}
+    if call.verb == "patch":
+        options["kind"] = "PatchOptions"
+    if call.options.field_manager:
+        options["fieldManager"] = call.options.field_manager
+    if call.options.dry_run:
+        options["dryRun"] = ["All"]
+    name = call.name or ((obj or {}).get("metadata") or {}).get("name", "")
+    return Attempt(
+        operation=operation,
+        resource=call.resource,
+        ns=call.ns,
+        name=name,
+        subresource=call.subresource,
+        obj=obj,
+        old=old,
+        user=call.user,
+        dry_run=call.options.dry_run,
+        options=options,
+    )
+
+
+def unsupported_patch(call: Call) -> UnsupportedMediaType:
+    allowed = [JSON_PATCH, MERGE, "application/apply-patch+yaml"]
+    if not call.resource.custom:
+        allowed.insert(2, STRATEGIC)
+    return UnsupportedMediaType(
+        "the body of the request was in an unknown format - accepted media types include: "
+        + ", ".join(allowed)
+    )
+
+
+def _an_object(value: Json) -> JsonObject:
+    if not isinstance(value, dict):
+        raise BadRequest("the patch does not leave an object")
+    return value
