@@ -54,6 +54,17 @@ class Workload(Protocol):
     @property
     def state(self) -> WorkloadState: ...
 
+    def adopt(self) -> tuple[Write, ...]:
+        """Labels it as a workload that admission looks at; the label stays for good."""
+        ...
+
+    def hold(self, rollout: str) -> tuple[Write, ...]:
+        """Stops it and marks it in progress for the Rollout named `rollout`, as admission would have done.
+
+        For a new revision that got past admission, and for marks that a tool has dropped. Capacity does not change.
+        """
+        ...
+
     def planned(self, batch: IntOrPercent) -> int:
         """Pods of the update revision that a batch of this size stands for, 0..replicas."""
         ...
