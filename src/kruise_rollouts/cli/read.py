@@ -1,0 +1,166 @@
+"""Commands that only look: status, history, describe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+
+from kruise_rollouts.kube.effects import JsonObject
+from kruise_rollouts.kube.errors import ApiError, Gone, NotFound, Unavailable
+from kruise_rollouts.views.history import revisions
+from kruise_rollouts.views.progress import Progress, deployment_progress, rollout_progress
+from kruise_rollouts.views.rollout import RolloutView, pod_view, rollout_view, workload_view
+from kruise_rollouts.views.text import describe as describe_text
+from kruise_rollouts.views.text import table
+
+from .act import owned_replica_sets, workload_of
+from .errors import CommandError, refusal, server_error
+from .output import pod_template
+from .resources import Discovery, Named
+from .session import Session
+
+CLEAR = "\033[2J\033[H"
+EXIT_NEEDS_APPROVAL = 3  # of `status --exit-on-pause`: not failed, but a person must act
+
+
+def status(
+    session: Session,
+    named: Sequence[Named],
+    *,
+    watch: bool,
+    timeout: float,
+    revision: int,
+    exit_on_pause: bool,
+) -> None:
+    """Follows one object until its release is over. Raises CommandError if it failed, was removed or took too long."""
+    if len(named) != 1:
+        raise refusal(
+            "rollout status is only supported on individual resources and resource collections - "
+            f"{len(named)} resources were found"
+        )
+    read = _reader(named[0], revision)
+    last = ""
+    for obj in follow(session, named[0], timeout=timeout, once=not watch):
+        progress = read(obj)
+        if progress.outcome == "failed":
+            raise CommandError(progress.line)
+        if progress.line != last:
+            print(progress.line, flush=True)
+            last = progress.line
+        if progress.outcome == "done":
+            return
+        if progress.needs_approval and exit_on_pause:
+            raise CommandError("", EXIT_NEEDS_APPROVAL)
+
+
+def _reader(one: Named, revision: int) -> Callable[[JsonObject], Progress]:
+    kind = one.served.kind.kind
+    if kind == "Rollout" and one.served.group == "rollouts.kruise.io":
+        return rollout_progress
+    if kind == "Deployment":
+        return lambda obj: deployment_progress(obj, revision)
+    raise refusal(f"no status viewer has been implemented for {kind}.{one.served.group}")
+
+
+def follow(session: Session, one: Named, *, timeout: float, once: bool = False) -> Iterator[JsonObject]:
+    """Yields the object now and after each change; survives a server that ends the watch.
+
+    Raises CommandError when it is deleted, or after `timeout` seconds (0: never).
+    """
+    deadline = session.mono() + timeout if timeout else None
+    while True:
+        obj = session.get(one.path)
+        yield obj
+        if once:
+            return
+        try:
+            for event in session.watch(
+                one.served.kind.path(one.ns), one.name, obj["metadata"]["resourceVersion"], deadline
+            ):
+                if event["type"] == "DELETED":
+                    raise refusal("object has been deleted")
+                yield event["object"]
+        except (Gone, Unavailable):
+            pass
+        if deadline is not None and session.mono() >= deadline:
+            raise refusal("timed out waiting for the condition")
+
+
+def history(session: Session, discovery: Discovery, one: Named, revision: int) -> None:
+    """The revisions of a Deployment, or of the one that a Rollout refers to."""
+    if revision < 0:
+        raise refusal(f"revision must be a positive integer: {revision}")
+    one = workload_of(session, discovery, one)
+    if one.served.kind.kind != "Deployment":
+        raise refusal(
+            f'no history viewer has been implemented for "{one.served.kind.kind}.{one.served.group}"'
+        )
+    deployment = session.get(one.path)
+    found = revisions(deployment, owned_replica_sets(session, deployment))
+    if revision:
+        match = next((r for r in found if r.number == revision), None)
+        if match is None:
+            raise refusal("unable to find the specified revision")
+        print(f"{one.label} with revision #{revision}")
+        print(pod_template(match.template))
+        return
+    print(f"{one.label} ")
+    if not found:
+        print("No rollout history found.")
+        return
+    rows = [("REVISION", "CHANGE-CAUSE"), *((str(r.number), r.cause or "<none>") for r in found)]
+    print("\n".join(table(rows)))
+    print()
+
+
+def describe(
+    session: Session,
+    discovery: Discovery,
+    one: Named,
+    *,
+    watch: bool,
+    timeout: float,
+    colour: bool,
+    every_pod: bool,
+) -> None:
+    """The report about one Rollout, drawn again on each change with `watch`."""
+    for obj in follow(session, one, timeout=timeout, once=not watch):
+        report = _report(session, discovery, rollout_view(obj), session.now(), colour, every_pod)
+        sys.stdout.write((CLEAR if watch and sys.stdout.isatty() else "") + report)
+        sys.stdout.flush()
+
+
+def _report(
+    session: Session, discovery: Discovery, view: RolloutView, now: datetime, colour: bool, every_pod: bool
+) -> str:
+    workload = None
+    pods: list[JsonObject] = []
+    if view.workload_name:
+        try:
+            served = discovery.by_version(view.workload_api, view.workload_kind)
+            workload = session.get(served.kind.path(view.ns, view.workload_name))
+        except NotFound:
+            workload = None
+        pods = _pods(session, view, every_pod)
+    shown = workload_view(workload) if workload is not None else None
+    return describe_text(view, shown, [pod_view(p) for p in pods], now=now, colour=colour)
+
+
+def _pods(session: Session, view: RolloutView, every_pod: bool) -> list[JsonObject]:
+    """Pods of the current batch; with `every_pod` all of the new revision."""
+    revision = view.pod_hash or view.stable_revision
+    if not revision:
+        return []
+    key = "pod-template-hash" if view.workload_kind == "Deployment" else "controller-revision-hash"
+    selector = f"{key}={revision}"
+    if not every_pod and view.step and view.phase == "Progressing":
+        selector += f",rollouts.kruise.io/rollout-batch-id={view.step}"
+    try:
+        items: list[JsonObject] = session.get(
+            f"/api/v1/namespaces/{view.ns}/pods", params={"labelSelector": selector}
+        ).get("items", [])
+    except ApiError as error:
+        print(server_error(error), file=sys.stderr)
+        return []
+    return items

@@ -1,0 +1,92 @@
+"""How far a release is, in one line, and whether it is over: what `rollout status` prints and exits with."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from kruise_rollouts.kube.effects import JsonObject
+
+from .rollout import RolloutView, rollout_view
+
+Outcome = Literal["waiting", "done", "failed"]
+
+
+class Progress(Struct, frozen=True):
+    line: str  # for people; repeated only when it changes
+    outcome: Outcome
+    needs_approval: bool = False  # nothing moves until somebody approves the step
+
+
+def rollout_progress(obj: JsonObject) -> Progress:
+    """Progress of a Rollout object, either version."""
+    r = rollout_view(obj)
+    name = f'rollout "{r.name}"'
+    if not r.observed:
+        return Progress(f"Waiting for {name} spec update to be observed...", "waiting")
+    match r.phase:
+        case "Healthy" if r.succeeded == "False":
+            return Progress(f"error: {name} was rolled back: {r.message}", "failed")
+        case "Healthy":
+            return Progress(f"{name} successfully rolled out", "done")
+        case "Disabled":
+            return Progress(f"{name} is disabled: its workload is not managed", "done")
+        case "Terminating":
+            return Progress(f"Waiting for {name} to be deleted: {r.message}", "waiting")
+        case "Progressing":
+            return _progressing(r, name)
+        case _:
+            return Progress(
+                f"Waiting for {name} to be initialised: {r.message or 'not seen by the controller yet'}",
+                "waiting",
+            )
+
+
+def _progressing(r: RolloutView, name: str) -> Progress:
+    where = f"Waiting for {name} to finish: step {r.step}/{r.steps_total}"
+    if r.paused:
+        return Progress(
+            f"{where} is paused by spec.strategy.paused; resume it with: kubectl kruise rollout resume rollout/{r.name} -n {r.ns}",
+            "waiting",
+        )
+    what = f"{where} {r.state}" + (f": {r.message}" if r.message else "")
+    step = r.steps[r.step - 1] if 0 < r.step <= r.steps_total else None
+    asks = r.state == "StepPaused" and step is not None and step.pause == "until approved"
+    return Progress(what, "waiting", needs_approval=asks)
+
+
+def deployment_progress(obj: JsonObject, revision: int = 0) -> Progress:
+    """Progress of a Deployment; `revision` not 0: another running revision is a failure."""
+    meta, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
+    name = f'deployment "{meta["name"]}"'
+    running = int((meta.get("annotations") or {}).get("deployment.kubernetes.io/revision", 0))
+    if revision and running != revision:
+        return Progress(
+            f"error: desired revision ({revision}) is different from the running revision ({running})",
+            "failed",
+        )
+    if int(status.get("observedGeneration", 0)) < int(meta.get("generation", 0)):
+        return Progress("Waiting for deployment spec update to be observed...", "waiting")
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
+            return Progress(f"error: {name} exceeded its progress deadline", "failed")
+    wanted, updated = int(spec.get("replicas", 1)), int(status.get("updatedReplicas", 0))
+    total, available = int(status.get("replicas", 0)), int(status.get("availableReplicas", 0))
+    waiting = f"Waiting for {name} rollout to finish: "
+    if updated < wanted:
+        held = _holder(meta)
+        return Progress(
+            f"{waiting}{updated} out of {wanted} new replicas have been updated...{held}", "waiting"
+        )
+    if total > updated:
+        return Progress(f"{waiting}{total - updated} old replicas are pending termination...", "waiting")
+    if available < updated:
+        return Progress(f"{waiting}{available} of {updated} updated replicas are available...", "waiting")
+    return Progress(f"{name} successfully rolled out", "done")
+
+
+def _holder(meta: JsonObject) -> str:
+    """Says that a Rollout releases this Deployment in steps, so that nobody waits for nothing."""
+    held = "rollouts.kruise.io/in-progressing" in (meta.get("annotations") or {})
+    return " (released in steps by a Rollout; see: kubectl get rollout)" if held else ""
