@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from kruise_rollouts.kube.errors import ApiError, error_of
 
 from .request import SYSTEM, Request, Response, User
 from .server import Server
 
+_WARNING = re.compile(r'\b299 \S+ "((?:[^"\\]|\\.)*)"')
+
 
 class DirectApi:
-    """Requests as `user`."""
+    """Requests as `user`. `on_warning` is handed the text of each Warning header."""
 
-    def __init__(self, server: Server, user: User = SYSTEM, user_agent: str = "kruise-rollout") -> None:
+    def __init__(
+        self,
+        server: Server,
+        user: User = SYSTEM,
+        user_agent: str = "kruise-rollout",
+        on_warning: Callable[[str], None] = lambda text: None,
+    ) -> None:
         self._server = server
         self._user = user
         self._agent = user_agent
+        self._on_warning = on_warning
 
     async def _respond(
         self, method: str, path: str, params: Mapping[str, str] | None, body: bytes, content_type: str
@@ -25,7 +35,12 @@ class DirectApi:
         if body:
             headers["content-type"] = content_type
         query = tuple((params or {}).items())
-        return await self._server.respond(Request(method, path, query, headers, body, self._user))
+        answer = await self._server.respond(Request(method, path, query, headers, body, self._user))
+        for name, value in answer.headers:
+            if name == "Warning":
+                for text in _WARNING.findall(value):
+                    self._on_warning(text)
+        return answer
 
     async def request(
         self,
