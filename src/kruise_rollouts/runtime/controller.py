@@ -69,6 +69,8 @@ async def fold(
     for _ in range(FOLD_LIMIT):
         seen = await controller.observe(key, world, clock.now(), pending)
         if seen is None:
+            for note in notes:
+                tell(note)
             return None
         decision = controller.decide(seen)
         for write in decision.writes:
