@@ -1,0 +1,148 @@
+"""Which controllers the sandbox runs, and what wakes each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kruise_rollouts.kube.effects import Create, JsonObject, Note, Write
+from kruise_rollouts.kube.errors import ApiError
+from kruise_rollouts.kube.objects import DEPLOYMENT, NODE, POD, REPLICA_SET, Kind
+from kruise_rollouts.runtime.controller import Key
+
+from .controllers import facts
+from .controllers.deployment import Deployments
+from .controllers.feeds import controller_of, controllers_controller, itself, key_of, when_gone
+from .controllers.replicaset import ReplicaSets
+from .controllers.replicaset import refused as pod_refused
+from .controllers.world import World, id_of
+from .kubelet import Kubelet, Nodes
+from .request import User
+from .runner import Wiring
+from .scheduler import Scheduler
+
+CALM = 100  # pods; the controller of more waits a moment for further changes
+SECONDS_PER_POD = 2e-5
+_NODE_USER = User("system:node", groups=("system:nodes", "system:masters", "system:authenticated"))
+_SCHEDULER_USER = User("system:kube-scheduler", groups=("system:masters", "system:authenticated"))
+
+
+def wirings(nodes: Nodes) -> tuple[Wiring, ...]:
+    """All of them, workloads first."""
+    return (_deployments(), _replica_sets(), _scheduler(), _kubelet(nodes))
+
+
+def _deployments() -> Wiring:
+    def refused(world: World, key: Key, write: Write, error: ApiError) -> Note | None:
+        if not isinstance(write, Create):
+            return None
+        message = f'Failed to create new replica set "{write.ref.name}": {error.message}'
+        return Note(DEPLOYMENT.ref(*key), "ReplicaSetCreateError", message, "Warning")
+
+    return Wiring(
+        Deployments(),
+        {
+            id_of(DEPLOYMENT): itself,
+            id_of(REPLICA_SET): controller_of(DEPLOYMENT),
+            id_of(POD): when_gone(
+                controllers_controller(DEPLOYMENT, REPLICA_SET)
+            ),  # Recreate waits for the last
+        },
+        refused=refused,
+    )
+
+
+def _replica_sets() -> Wiring:
+    return Wiring(
+        ReplicaSets(),
+        {id_of(REPLICA_SET): itself, id_of(POD): controller_of(REPLICA_SET)},
+        pause=_calm(REPLICA_SET),
+        refused=_pod_refused(REPLICA_SET),
+    )
+
+
+def _calm(kind: Kind) -> Callable[[World, Key], float]:
+    """Many pods report one by one: counting all of them again for each would be quadratic."""
+
+    def pause(world: World, key: Key) -> float:
+        owner = world.get(kind, *key)
+        pods = len(world.pods(facts.uid(owner))) if owner is not None else 0
+        return pods * SECONDS_PER_POD if pods > CALM else 0.0
+
+    return pause
+
+
+def _pod_refused(kind: Kind) -> Callable[[World, Key, Write, ApiError], Note | None]:
+    def refused(world: World, key: Key, write: Write, error: ApiError) -> Note | None:
+        return pod_refused(kind.ref(*key), write, error)
+
+    return refused
+
+
+def _scheduler() -> Wiring:
+    def unbound(world: World, old: JsonObject | None, new: JsonObject | None) -> tuple[Key, ...]:
+        if new is None or facts.spec(new).get("nodeName"):
+            return ()
+        return (key_of(new),)
+
+    def waiting(world: World, old: JsonObject | None, new: JsonObject | None) -> tuple[Key, ...]:
+        if old is not None and new is not None and _same_room(old, new):
+            return ()
+        return tuple(key_of(p) for p in world.list(POD) if not facts.spec(p).get("nodeName"))
+
+    return Wiring(
+        Scheduler(),
+        {id_of(POD): unbound, id_of(NODE): waiting},
+        keys_per_turn=32,
+        user=_SCHEDULER_USER,
+        manager="kube-scheduler",
+    )
+
+
+def _same_room(old: JsonObject, new: JsonObject) -> bool:
+    """Whether a node takes the same pods as before."""
+    return (
+        facts.spec(old) == facts.spec(new)
+        and facts.labels_of(old) == facts.labels_of(new)
+        and facts.status(old).get("allocatable") == facts.status(new).get("allocatable")
+    )
+
+
+def _kubelet(nodes: Nodes) -> Wiring:
+    def bound(world: World, old: JsonObject | None, new: JsonObject | None) -> tuple[Key, ...]:
+        if new is None:
+            if old is not None:
+                nodes.gone(facts.uid(old))
+            return ()
+        if not facts.spec(new).get("nodeName"):
+            return ()
+        if old is not None and not _concerns_kubelet(old, new):
+            return ()
+        return (key_of(new),)
+
+    def revived(world: World, old: JsonObject | None, new: JsonObject | None) -> tuple[Key, ...]:
+        node = new if new is not None else old
+        if node is None or (
+            old is not None and new is not None and facts.annotations_of(old) == facts.annotations_of(new)
+        ):
+            return ()
+        return tuple(key_of(p.raw) for p in world.pods_on(facts.name(node)).values())
+
+    return Wiring(
+        Kubelet(nodes),
+        {id_of(POD): bound, id_of(NODE): revived},
+        keys_per_turn=32,
+        user=_NODE_USER,
+        manager="kubelet",
+    )
+
+
+def _concerns_kubelet(old: JsonObject, new: JsonObject) -> bool:
+    """Whether the change is one a kubelet acts on; its own status writes are not, unless a gate may have opened."""
+    was, now = facts.meta(old), facts.meta(new)
+    return (
+        was.get("generation") != now.get("generation")
+        or was.get("deletionTimestamp") != now.get("deletionTimestamp")
+        or was.get("annotations") != now.get("annotations")
+        or facts.spec(old).get("nodeName") != facts.spec(new).get("nodeName")
+        or bool(facts.spec(new).get("readinessGates"))
+    )
