@@ -213,7 +213,8 @@ class Writer:
         causes = (*check_metadata(resource, new, live), *hooks.validate(resource, new, live, main))
         if causes:
             raise invalid_object(resource, call.name, causes)
-        new = rules.counted(resource, new, live)
+        if main != "status":
+            new = rules.counted(resource, new, live)
         warnings += await hooks.check(self._attempt(call, "UPDATE", new, live))
         stored = await parts.save(new, resource)
         if (
