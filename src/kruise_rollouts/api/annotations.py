@@ -27,24 +27,22 @@ class InProgressing(Struct, frozen=True, rename="camel"):
 
 
 class PartitionStrategy(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """keys.DEPLOYMENT_STRATEGY: where a Deployment rolled in batches should be, and the person's own settings.
+    """keys.DEPLOYMENT_STRATEGY: where a Deployment rolled in batches should be, and how it may get there.
 
-    The last three fields are ours; OpenKruise Rollouts ignores them.
+    Tools decode and rewrite it, dropping what they do not know; what must not be lost is kept in ExtraStatus.
     """
 
     rolling_style: str = ""
     rolling_update: RollingUpdate | None = None  # the person's maxSurge and maxUnavailable
     paused: bool = False  # True: a new revision came, stand still until the BatchRelease has begun again
     partition: IntOrPercent = msgspec.field(default_factory=int)  # pods of the new revision
-    min_ready_seconds: int | None = None  # the person's; None: not saved, the spec has it
-    progress_deadline_seconds: int | None = None  # the person's; None: not saved, the spec has it
-    type: str = ""  # the person's strategy.type if it was not RollingUpdate
 
 
 class OriginalStrategy(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """keys.ORIGINAL_DEPLOYMENT_STRATEGY: a person's own settings during a blue-green release.
+    """A person's own settings of a Deployment or CloneSet while ours are in their place.
 
-    `type` is ours; OpenKruise Rollouts ignores it.
+    The value of keys.ORIGINAL_DEPLOYMENT_STRATEGY during a blue-green release, and a part of ExtraStatus during one
+    in batches. `type` is ours; OpenKruise Rollouts ignores it.
     """
 
     max_unavailable: IntOrPercent | None = None
@@ -55,10 +53,15 @@ class OriginalStrategy(Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class ExtraStatus(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """keys.DEPLOYMENT_EXTRA_STATUS: pods, for tools that read it."""
+    """keys.DEPLOYMENT_EXTRA_STATUS: pods, for tools that read it, and what the engine must not forget.
+
+    The last two fields are ours; OpenKruise Rollouts ignores them.
+    """
 
     updated_ready_replicas: int = 0
     expected_updated_replicas: int = 0
+    original: OriginalStrategy | None = None  # None: nothing has been changed yet
+    message: str = ""  # why nothing moves, for people; "": nothing is wrong
 
 
 def encode(value: Struct) -> str:

@@ -15,6 +15,7 @@ from kruise_rollouts.kube.objects import Meta
 from .int_or_percent import IntOrPercent
 from .rollouts_v1beta1 import (
     BatchStatus,
+    BlueGreenStatus,
     CanaryStatus,
     Condition,
     HeaderFilter,
@@ -64,11 +65,16 @@ class RolloutSpec(Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class RolloutStatus(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Has the fields that were new in v1beta1 too: a status must not be lost, nor live in an annotation."""
+
     observed_generation: int = 0
     canary_status: CanaryStatus | None = None
+    blue_green_status: BlueGreenStatus | None = None
     conditions: tuple[Condition, ...] = ()
     phase: str = ""
     message: str = ""
+    current_step_index: int = 0
+    current_step_state: str = ""
 
 
 class Rollout(Struct, frozen=True, rename="camel"):
@@ -93,6 +99,7 @@ class BatchReleaseStatus(Struct, frozen=True, rename="camel", omit_defaults=True
     collision_count: int | None = None
     observed_release_plan_hash: str = ""
     phase: str = ""
+    message: str = ""  # new in v1beta1; see RolloutStatus
 
 
 class BatchRelease(Struct, frozen=True, rename="camel"):
