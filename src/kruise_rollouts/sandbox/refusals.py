@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.errors import (
     AlreadyExists,
     ApiError,
@@ -83,3 +86,15 @@ def too_large_version(asked: int, current: int) -> ApiError:
         reason="Timeout",
         details=Details(causes=causes, retry_after_seconds=1),
     )
+
+
+def status_body(error: ApiError, metadata: JsonObject | None = None) -> JsonObject:
+    """The Status that tells a client of `error`."""
+    body: JsonObject = {"kind": "Status", "apiVersion": "v1", "metadata": metadata or {}, "status": "Failure"}
+    body["message"] = error.message
+    if error.reason:
+        body["reason"] = error.reason
+    if error.details is not None:
+        body["details"] = msgspec.to_builtins(error.details)
+    body["code"] = error.code or 500
+    return body

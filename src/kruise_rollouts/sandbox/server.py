@@ -11,17 +11,17 @@ from random import Random
 import msgspec
 
 from kruise_rollouts.kube.effects import JsonObject
-from kruise_rollouts.kube.errors import ApiError, Status, status_of
+from kruise_rollouts.kube.errors import ApiError
 from kruise_rollouts.kube.protocols import Clock
 
 from .answers import Answers
 from .body import decode_body
 from .deletion import Deleter
 from .discovery import Discovery
-from .negotiate import Form, form_of
+from .negotiate import form_of
 from .pipeline import Hooks, Parts
 from .reads import PageExpired, Reader
-from .refusals import no_such_path, not_allowed
+from .refusals import no_such_path, not_allowed, status_body
 from .request import SYSTEM, Call, Options, Request, Response, Target, User, options_of, route
 from .resources import Registry, Resource, built_in
 from .store import Store
@@ -172,20 +172,11 @@ class Server:
             return Response(200, document)
         return self.discovery.respond(request)
 
-    @staticmethod
-    def form(accept: str) -> Form:
-        return form_of(accept, "get")
-
 
 def refusal(error: ApiError) -> Response:
     """The Status that a refused request is answered with."""
-    status = status_of(error)
-    if isinstance(error, PageExpired):
-        status = msgspec.structs.replace(status, metadata={"continue": error.token})
-    headers = ()
+    metadata = {"continue": error.token} if isinstance(error, PageExpired) else None
+    headers: tuple[tuple[str, str], ...] = ()
     if error.retry_after is not None:
         headers = (("Retry-After", str(int(error.retry_after))),)
-    return Response(error.code or 500, msgspec.json.encode(status), headers=headers)
-
-
-__all__ = ["Server", "Status", "refusal"]
+    return Response(error.code or 500, msgspec.json.encode(status_body(error, metadata)), headers=headers)

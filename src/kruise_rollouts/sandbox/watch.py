@@ -14,11 +14,12 @@ from typing import TypeAlias
 import msgspec
 
 from kruise_rollouts.kube.effects import JsonObject
-from kruise_rollouts.kube.errors import Gone, status_of
+from kruise_rollouts.kube.errors import Gone
 from kruise_rollouts.kube.protocols import Clock
 
 from .pipeline import Parts
 from .reads import Filter, check_list_options, filter_of, version_of
+from .refusals import status_body
 from .request import Call
 from .resources import Resource
 from .store import Change, Entry, Table
@@ -137,7 +138,7 @@ class Watcher:
             async for chunk in self._chunks(call, table, wanted, encode, feed, alarm, asked):
                 yield chunk
         except Gone as gone:
-            yield line("ERROR", msgspec.json.encode(status_of(gone)))
+            yield line("ERROR", msgspec.json.encode(status_body(gone)))
         finally:
             alarm.stop()
             self.open -= 1
@@ -159,12 +160,10 @@ class Watcher:
                 yield self._bookmark(call.resource, at, initial=True)
         else:
             cursor = table.since(asked) if asked else table.start + len(table.log)
-        headed = first and any(True for _ in table.range(wanted.ns))
         while not alarm.over and not self.closing:
             lines, cursor = await feed.lines(cursor)
             chunk = b"".join(lines)
             if chunk:
-                headed = True
                 yield chunk
                 continue
             if alarm.take_bookmark():

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-
 from kruise_rollouts.kube.effects import Json, JsonObject
 from kruise_rollouts.kube.errors import BadRequest, Cause, NotFound, UnsupportedMediaType
 from kruise_rollouts.kube.patch import json_patch, merge_patch

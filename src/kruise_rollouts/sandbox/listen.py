@@ -1,0 +1,214 @@
+"""The sandbox on a socket: HTTPS on loopback with a certificate of its own, and a kubeconfig that trusts it.
+
+Nothing is decided here: a request becomes a `Request`, the server's `Response` is written back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import ipaddress
+import ssl
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from msgspec import Struct
+from multidict import CIMultiDict
+
+from kruise_rollouts.kube.errors import Details, TooLarge
+
+from .request import Request, Response
+from .server import Server, refusal
+
+LIMIT_BYTES = 3 * 1024 * 1024
+LIFETIME = timedelta(days=3650)
+
+
+class Identity(Struct, frozen=True):
+    """A certificate for loopback and its key, PEM. It is its own authority."""
+
+    certificate: bytes
+    key: bytes
+
+
+def make_identity(
+    now: datetime, names: tuple[str, ...] = ("localhost", "kubernetes.default.svc")
+) -> Identity:
+    """A new self-signed certificate for 127.0.0.1, ::1 and `names`."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kruise-rollout sandbox")])
+    start = now.astimezone(UTC) - timedelta(days=1)  # clients' clocks may be late
+    addresses = [x509.IPAddress(ipaddress.ip_address(a)) for a in ("127.0.0.1", "::1")]
+    public = key.public_key()
+    usage = x509.KeyUsage(
+        digital_signature=True, key_cert_sign=True, crl_sign=False, content_commitment=False, key_encipherment=False,
+        data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + LIFETIME)
+        .add_extension(
+            x509.SubjectAlternativeName([*(x509.DNSName(n) for n in names), *addresses]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return Identity(certificate.public_bytes(pem), private)
+
+
+def ssl_context(identity: Identity) -> ssl.SSLContext:
+    """A server context; the key touches the disk only for as long as ssl needs to read it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    with tempfile.TemporaryDirectory() as folder:
+        certificate, key = Path(folder, "tls.crt"), Path(folder, "tls.key")
+        key.touch(0o600)
+        certificate.write_bytes(identity.certificate)
+        key.write_bytes(identity.key)
+        context.load_cert_chain(certificate, key)
+    return context
+
+
+def kubeconfig(url: str, identity: Identity, token: str, name: str = "kruise-sandbox") -> bytes:
+    """A kubeconfig (JSON, which is YAML too) for the administrator of the sandbox."""
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": name,
+        "clusters": [
+            {
+                "name": name,
+                "cluster": {
+                    "server": url,
+                    "certificate-authority-data": base64.b64encode(identity.certificate).decode(),
+                },
+            }
+        ],
+        "users": [{"name": name, "user": {"token": token}}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+        "preferences": {},
+    }
+    return msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n"
+
+
+def write_kubeconfig(path: Path, content: bytes) -> None:
+    """Writes the file readable by its owner only, at once whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(path.suffix + ".part")
+    part.touch(0o600)
+    part.chmod(0o600)
+    part.write_bytes(content)
+    part.replace(path)
+
+
+class Listener:
+    """Serves a Server on 127.0.0.1."""
+
+    def __init__(self, server: Server, identity: Identity, port: int = 0, host: str = "127.0.0.1") -> None:
+        self._server = server
+        self._identity = identity
+        self._host = host
+        self._wanted_port = port
+        self._runner: web.ServerRunner | None = None
+        self.port = port
+
+    @property
+    def url(self) -> str:
+        return f"https://{self._host}:{self.port}"
+
+    async def start(self) -> None:
+        """Listens when this returns; `port` is the one that was found."""
+        low_level = web.Server(self._serve, access_log=None, keepalive_timeout=3600.0)
+        self._runner = web.ServerRunner(low_level)
+        await self._runner.setup()
+        context = await asyncio.to_thread(ssl_context, self._identity)
+        site = web.TCPSite(
+            self._runner,
+            self._host,
+            self._wanted_port,
+            ssl_context=context,
+            backlog=1024,
+            shutdown_timeout=1.0,
+        )
+        await site.start()
+        addresses = self._runner.addresses
+        self.port = addresses[0][1]
+        self._server.discovery.server_address = f"{self._host}:{self.port}"
+
+    async def stop(self) -> None:
+        """Ends all watches and closes the socket."""
+        self._server.watcher.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _serve(self, raw: web.BaseRequest) -> web.StreamResponse:
+        try:
+            body = await _body(raw)
+        except TooLarge as large:
+            return _whole(refusal(large))
+        headers = {k.lower(): v for k, v in raw.headers.items()}
+        query = tuple(raw.query.items())
+        request = Request(raw.method, raw.path, query, headers, body)
+        answer = await self._server.respond(request)
+        if answer.stream is None:
+            return _whole(answer)
+        return await _stream(raw, answer)
+
+
+async def _body(raw: web.BaseRequest) -> bytes:
+    """The whole body. Raises TooLarge as soon as it is."""
+    if not raw.body_exists:
+        return b""
+    chunks, size = [], 0
+    async for chunk in raw.content.iter_any():
+        size += len(chunk)
+        if size > LIMIT_BYTES:
+            raise TooLarge(f"Request entity too large: limit is {LIMIT_BYTES}", details=Details())
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _headers(answer: Response) -> CIMultiDict[str]:
+    headers = CIMultiDict(answer.headers)
+    headers["Content-Type"] = answer.content_type
+    headers.setdefault("Cache-Control", "no-cache, private")
+    return headers
+
+
+def _whole(answer: Response) -> web.Response:
+    return web.Response(status=answer.status, body=answer.body, headers=_headers(answer))
+
+
+async def _stream(raw: web.BaseRequest, answer: Response) -> web.StreamResponse:
+    """Writes chunks as they come; a reader that does not read stops here, and its watch falls behind and ends."""
+    response = web.StreamResponse(status=answer.status, headers=_headers(answer))
+    response.enable_chunked_encoding()
+    await response.prepare(raw)
+    assert answer.stream is not None
+    stream = answer.stream
+    try:
+        with contextlib.suppress(ConnectionError):
+            async for chunk in stream:
+                await response.write(chunk)
+            await response.write_eof()
+    finally:
+        await stream.aclose()  # type: ignore[attr-defined]
+    return response
