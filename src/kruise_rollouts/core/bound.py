@@ -1,0 +1,79 @@
+"""How many pods the Deployment controller may take away and add, so that it stops at a batch by itself.
+
+While no new pod counts as available, a rolling update with maxUnavailable u and maxSurge s ends with u + s new pods
+and no fewer than replicas - u old ones. Raising u as new pods become ready keeps a batch within the person's own
+numbers. Only arithmetic here; when to apply it is deployment_engine.py.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from kruise_rollouts.api.apps import RollingUpdate
+from kruise_rollouts.api.int_or_percent import IntOrPercent
+
+from .plan import Slack
+
+_EXACT_PERCENT = 100  # up to so many replicas a whole percentage names any number of pods
+
+
+class Bound(Struct, frozen=True):
+    """maxUnavailable and maxSurge of one move, in pods. Never both 0."""
+
+    unavailable: int
+    surge: int
+
+
+class Pods(Struct, frozen=True):
+    """What a bound is computed from."""
+
+    total: int  # wanted
+    new: int  # existing, of the new revision
+    old: int  # existing, of all others
+    ready: int  # new ones that are available by the person's own minReadySeconds
+
+
+def bound_of(target: int, pods: Pods, allowed: Slack, in_force: int) -> Bound | None:
+    """The bound for `target` new pods, 1..total; needs `pods.old >= total - target`. None: there is no safe one yet.
+
+    `in_force`: maxUnavailable of the bound that is being moved within, 0 if none is. Old pods that are gone, or may
+    be by now, do not come back during a move: new ones would fill the gap.
+    """
+    gone = max(0, pods.total - pods.old)
+    unavailable = max(gone, min(target, pods.ready + allowed.unavailable))
+    surge = min(allowed.surge, target - max(unavailable, min(in_force, target)))
+    return Bound(unavailable, surge) if unavailable or surge else None
+
+
+def rolling_update(bound: Bound, total: int) -> RollingUpdate:
+    """`bound` as shares of `total` where that is exact.
+
+    A number would let an autoscaler that shrinks the Deployment in mid-move replace every pod that is left.
+    """
+    if not 0 < total <= _EXACT_PERCENT:
+        return RollingUpdate(max_unavailable=bound.unavailable, max_surge=bound.surge)
+    return RollingUpdate(
+        max_unavailable=_share(-(-100 * bound.unavailable // total)),  # read back rounded down
+        max_surge=_share(100 * bound.surge // total),  # read back rounded up
+    )
+
+
+def resting_update(person: RollingUpdate, allowed: Slack, surplus: int) -> RollingUpdate:
+    """For a Deployment that stands still with `surplus` pods too many.
+
+    Surge is what exists, so that the Deployment controller neither adds nor trims. Unavailable is the person's own:
+    it decides how fast pods go if somebody resumes the Deployment behind our back.
+    """
+    unavailable: IntOrPercent = person.max_unavailable if person.max_unavailable is not None else 1
+    if allowed.unavailable < 1 or not _is_valid(unavailable):
+        unavailable = max(1, allowed.unavailable)
+    return RollingUpdate(max_unavailable=unavailable, max_surge=surplus)
+
+
+def _is_valid(unavailable: IntOrPercent) -> bool:
+    """The API takes no more than 100%."""
+    return isinstance(unavailable, int) or int(unavailable[:-1]) <= 100
+
+
+def _share(percent: int) -> IntOrPercent:
+    return f"{percent}%" if percent else 0

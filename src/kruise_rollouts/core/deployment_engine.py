@@ -1,0 +1,393 @@
+"""Moves a Deployment in batches by bounding its own controller: one decision about one Deployment.
+
+The annotation keys.DEPLOYMENT_STRATEGY says how many pods may be of the new revision; whoever writes it, a
+BatchRelease or a person, drives the Deployment. Two states: at rest it is paused; during a move it is not, no new pod
+counts as available, and bound.py says how far it may go. The Deployment controller scales the ReplicaSets (one
+exception: `_trims`), and strategy.type stays as it is (unless it is Recreate, which cannot be bounded). Nothing is
+remembered: the person's own settings are kept in keys.DEPLOYMENT_EXTRA_STATUS until they are given back.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from kruise_rollouts.api.annotations import (
+    ExtraStatus,
+    OriginalStrategy,
+    PartitionStrategy,
+    encode,
+    parse_extra_status,
+    parse_partition_strategy,
+)
+from kruise_rollouts.api.apps import Deployment, ReplicaSet, RollingUpdate
+from kruise_rollouts.api.core import Pod
+from kruise_rollouts.api.int_or_percent import scaled
+from kruise_rollouts.api.keys import (
+    DEPLOYMENT_EXTRA_STATUS,
+    DEPLOYMENT_STRATEGY,
+    DESIRED_REPLICAS,
+    MAX_PROGRESS_SECONDS,
+    MAX_READY_SECONDS,
+)
+from kruise_rollouts.kube.effects import Decision, JsonObject, Note, Patch, Ref, Write
+from kruise_rollouts.kube.objects import DEPLOYMENT, REPLICA_SET
+
+from .bound import Bound, Pods, bound_of, resting_update, rolling_update
+from .plan import Slack, slack, updated_limit
+from .revision import Revisions, revisions_of
+from .settings import (
+    Settings,
+    is_moving,
+    is_recreate,
+    original_of,
+    own_rolling_update,
+    restored_spec,
+    spec_patch,
+)
+
+_STYLES = ("", "partition")  # rollingStyle in any case; others are not moved by the annotation
+
+
+class DeploymentSnapshot(Struct, frozen=True):
+    """Everything a decision may look at."""
+
+    now: datetime
+    deployment: Deployment
+    replica_sets: tuple[ReplicaSet, ...]  # that it controls, at least
+    status: ExtraStatus  # the stored one, or the one decided so far
+    pods: tuple[Pod, ...] | None = None  # that its selector matches; None: asks_for_pods said no
+
+    @property
+    def ref(self) -> Ref:
+        return DEPLOYMENT.ref(self.deployment.metadata.namespace, self.deployment.metadata.name)
+
+
+def stored_status(deployment: Deployment) -> ExtraStatus:
+    """What the annotation says; garbage reads as nothing."""
+    return parse_extra_status(deployment.metadata.annotations.get(DEPLOYMENT_EXTRA_STATUS)) or ExtraStatus()
+
+
+def is_driven(deployment: Deployment) -> bool:
+    """True if somebody, once, asked for this Deployment to be moved in batches."""
+    return not deployment.metadata.annotations.keys().isdisjoint(
+        (DEPLOYMENT_STRATEGY, DEPLOYMENT_EXTRA_STATUS)
+    )
+
+
+def asks_for_pods(seen: DeploymentSnapshot) -> bool:
+    """True if the decision depends on how long each new pod has been ready."""
+    strategy = _strategy_of(seen.deployment)
+    if strategy is None:
+        return False
+    view = _look(seen, strategy)
+    return view.original.min_ready_seconds > 0 and view.ready > 0 and _target(view) > 0
+
+
+def decide(seen: DeploymentSnapshot) -> Decision[ExtraStatus]:
+    """The writes that take the Deployment one step towards its annotation."""
+    deployment = seen.deployment
+    if deployment.metadata.deletion_timestamp is not None:
+        return Decision(seen.status)
+    if not deployment.metadata.annotations.get(DEPLOYMENT_STRATEGY):
+        return _give_back(seen)
+    strategy = _strategy_of(deployment)
+    if strategy is not None and strategy.rolling_style.lower() not in _STYLES:
+        return Decision(seen.status)
+    view = _look(seen, strategy or PartitionStrategy(paused=True))
+    if strategy is None:
+        return _rest(
+            view, f"annotation {DEPLOYMENT_STRATEGY} cannot be read: nothing moves until it is put right"
+        )
+    if view.problem:
+        return _rest(view, view.problem)
+    if _waits_for_scaling(view):
+        return Decision(_status(view))
+    target = _target(view)
+    return _move(view, target) if target else _rest(view)
+
+
+class _View(Struct, frozen=True):
+    """A snapshot read: what there is and what is wanted. Numbers are pods."""
+
+    seen: DeploymentSnapshot
+    strategy: PartitionStrategy
+    original: OriginalStrategy
+    own: RollingUpdate  # the person's numbers
+    allowed: Slack
+    problem: str  # why the numbers cannot be followed; "" if they can
+    revisions: Revisions
+
+    @property
+    def deployment(self) -> Deployment:
+        return self.seen.deployment
+
+    @property
+    def total(self) -> int:
+        return self.deployment.replicas
+
+    @property
+    def existing(self) -> int:
+        return self.revisions.new_pods + self.revisions.old_pods
+
+    @property
+    def ready(self) -> int:
+        """New pods that are ready, however shortly."""
+        return 0 if self.revisions.new is None else self.revisions.new.status.ready_replicas
+
+    @property
+    def limit(self) -> int:
+        return updated_limit(self.strategy.partition, self.total)
+
+    @property
+    def is_scaling(self) -> bool:
+        """The Deployment controller has yet to spread a change of replicas over the ReplicaSets."""
+        sets = (*self.revisions.old, *((self.revisions.new,) if self.revisions.new else ()))
+        noted = {r.metadata.annotations.get(DESIRED_REPLICAS) for r in sets if r.replicas > 0} - {None}
+        return self.existing != self.total and bool(noted - {str(self.total)})
+
+
+def _strategy_of(deployment: Deployment) -> PartitionStrategy | None:
+    return parse_partition_strategy(deployment.metadata.annotations.get(DEPLOYMENT_STRATEGY))
+
+
+def _look(seen: DeploymentSnapshot, strategy: PartitionStrategy) -> _View:
+    original = original_of(seen.deployment, seen.status.original)
+    own = own_rolling_update(strategy, original)
+    allowed = slack(own.max_surge, own.max_unavailable, seen.deployment.replicas)
+    problem = ""
+    if allowed is None:
+        problem = f"maxSurge {own.max_surge!r} and maxUnavailable {own.max_unavailable!r} are not both pods or percentages"
+    elif scaled(strategy.partition, 1, up=True) is None:
+        problem = f"partition {strategy.partition!r} is neither pods nor a percentage"
+    return _View(
+        seen,
+        strategy,
+        original,
+        own if allowed is not None else RollingUpdate(),
+        allowed or Slack(surge=0, unavailable=1),
+        problem,
+        revisions_of(seen.deployment, seen.replica_sets),
+    )
+
+
+def _waits_for_scaling(view: _View) -> bool:
+    """Whether to leave the Deployment alone until its controller has followed a change of replicas."""
+    # A paused Recreate is never scaled in proportion: it has to come to rest in our way first.
+    return view.is_scaling and not view.strategy.paused and not is_recreate(view.deployment)
+
+
+def _target(view: _View) -> int:
+    """New pods to move to, 1..total; 0 if there is nothing to move or no safe way yet."""
+    revisions, total = view.revisions, view.total
+    if view.strategy.paused or view.problem or view.is_scaling:
+        return 0
+    if revisions.new is None and not revisions.old:
+        return total  # the first ReplicaSet is not made while paused
+    if revisions.old_pods == 0:
+        return 0  # a single revision: at rest it is given all replicas
+    target = min(total, max(view.limit, revisions.new_pods))  # never fewer than there are
+    kept = total - target
+    # Fewer old pods than are to be kept would be made up for with new ones; at rest all grow in proportion.
+    if revisions.old_pods < kept or (revisions.old_pods == kept and revisions.new_pods == target):
+        return 0
+    return target
+
+
+# --- at rest -------------------------------------------------------------------------------------------------------
+
+
+def _rest(view: _View, message: str = "", *, marked: bool = False) -> Decision[ExtraStatus]:
+    """Nothing moves. Surplus pods that are not ready go; others stay until it is safe to let them go."""
+    surplus = 0 if view.is_scaling else max(0, view.existing - view.total)
+    trims = _trims(view, surplus) if surplus else ()
+    left = 0 if _may_shrink(view, surplus) else surplus - sum(pods for _, pods in trims)
+    status = _status(view, message)
+    writes: list[Write] = []
+    if trims:
+        # Surge as it is first, or the pods that are ready would be trimmed instead.
+        writes += _settle(view, _resting(view, surplus), status)
+        writes += [_scale_down(replica_set, pods) for replica_set, pods in trims]
+        writes.append(Patch(view.seen.ref, {"spec": {"strategy": {"rollingUpdate": {"maxSurge": left}}}}))
+    else:
+        writes += _settle(view, _resting(view, left), status)
+    writes += _marks(view, moving=marked)
+    return _decision(view, status, writes)
+
+
+def _resting(view: _View, surplus: int) -> Settings:
+    return Settings(
+        paused=True,
+        min_ready_seconds=view.original.min_ready_seconds,
+        progress_deadline_seconds=view.original.progress_deadline_seconds,
+        rolling_update=resting_update(view.own, view.allowed, surplus),
+    )
+
+
+def _may_shrink(view: _View, surplus: int) -> bool:
+    """Every pod is ready, so the Deployment controller may choose which go."""
+    sets = (*view.revisions.old, *((view.revisions.new,) if view.revisions.new else ()))
+    return surplus > 0 and all(_unready(r) == 0 for r in sets)
+
+
+def _trims(view: _View, surplus: int) -> tuple[tuple[ReplicaSet, int], ...]:
+    """Old ReplicaSets with the number of pods, none of them ready, that each is to lose.
+
+    A paused Deployment gives up surplus pods of its largest ReplicaSet, which are the ones that serve; so this is
+    the one case in which a ReplicaSet is scaled here. Pods of a revision that was superseded go first.
+    """
+    found = []
+    stable = (view.revisions.stable,) if view.revisions.stable else ()
+    for replica_set in (*reversed(view.revisions.superseded), *stable):
+        pods = min(surplus, _unready(replica_set))
+        if pods > 0:
+            found.append((replica_set, pods))
+            surplus -= pods
+    return tuple(found)
+
+
+def _unready(replica_set: ReplicaSet) -> int:
+    """Pods wanted that are not ready; 0 while its controller has not said."""
+    if replica_set.status.observed_generation < replica_set.metadata.generation:
+        return 0
+    return max(0, replica_set.replicas - replica_set.status.ready_replicas)
+
+
+def _scale_down(replica_set: ReplicaSet, pods: int) -> Patch:
+    body = {"spec": {"replicas": replica_set.replicas - pods}}
+    return Patch(_ref(replica_set), body, resource_version=replica_set.metadata.resource_version)
+
+
+# --- on the move ---------------------------------------------------------------------------------------------------
+
+
+def _move(view: _View, target: int) -> Decision[ExtraStatus]:
+    """Lets the Deployment controller go as far as the new pods that are available permit."""
+    deployment = view.deployment
+    marks = _marks(view, moving=True)
+    if marks or not _marks_are_seen(view):
+        return _rest(view, marked=True)
+    if deployment.status.observed_generation < deployment.metadata.generation:
+        return Decision(_status(view))  # the last bound is not in effect yet
+    available, wake_at = _available(view)
+    bound = bound_of(target, _pods(view, available), view.allowed, _in_force(view))
+    if bound is None:
+        return _rest(view)
+    status = _status(view)
+    writes = _settle(view, _moving(view, bound), status, guarded=True)
+    return _decision(view, status, writes, wake_at)
+
+
+def _moving(view: _View, bound: Bound) -> Settings:
+    return Settings(
+        paused=False,
+        min_ready_seconds=MAX_READY_SECONDS,
+        progress_deadline_seconds=MAX_PROGRESS_SECONDS,
+        rolling_update=rolling_update(bound, view.total),
+    )
+
+
+def _pods(view: _View, available: int) -> Pods:
+    return Pods(view.total, view.revisions.new_pods, view.revisions.old_pods, available)
+
+
+def _in_force(view: _View) -> int:
+    """maxUnavailable of the present move, in pods; 0 at rest."""
+    now = view.deployment.spec.strategy.rolling_update
+    if not is_moving(view.deployment) or now is None or now.max_unavailable is None:
+        return 0
+    return scaled(now.max_unavailable, view.total, up=False) or 0
+
+
+def _available(view: _View) -> tuple[int, datetime | None]:
+    """New pods available by the person's own minReadySeconds, and when there will be one more."""
+    seconds = view.original.min_ready_seconds
+    new = view.revisions.new
+    if seconds == 0 or new is None:
+        return view.ready, None
+    # Pods that nobody listed are not known to be available; the next decision will have them.
+    own = (p for p in view.seen.pods or () if _is_of(p, new) and not p.is_terminating)
+    due = [p.ready_since + timedelta(seconds=seconds) for p in own if p.ready_since is not None]
+    return sum(t <= view.seen.now for t in due), min((t for t in due if t > view.seen.now), default=None)
+
+
+def _is_of(pod: Pod, replica_set: ReplicaSet) -> bool:
+    owner = pod.metadata.controller
+    return owner is not None and owner.uid == replica_set.metadata.uid
+
+
+def _marks(view: _View, *, moving: bool) -> list[Write]:
+    """Missing minReadySeconds of old ReplicaSets.
+
+    The Deployment controller takes old pods that are not available first, so during a move those of superseded
+    revisions are made to look so; the stable ones stay.
+    """
+    writes: list[Write] = []
+    for replica_set in view.revisions.old:
+        mark = moving and replica_set is not view.revisions.stable and replica_set.replicas > 0
+        is_marked = replica_set.spec.min_ready_seconds == MAX_READY_SECONDS
+        if mark != is_marked:
+            seconds = MAX_READY_SECONDS if mark else view.original.min_ready_seconds
+            writes.append(Patch(_ref(replica_set), {"spec": {"minReadySeconds": seconds}}))
+    return writes
+
+
+def _marks_are_seen(view: _View) -> bool:
+    """Whether the pods of superseded revisions count as not available by now."""
+    return all(
+        r.status.available_replicas == 0 and r.status.observed_generation >= r.metadata.generation
+        for r in view.revisions.superseded
+        if r.replicas > 0
+    )
+
+
+# --- given back ----------------------------------------------------------------------------------------------------
+
+
+def _give_back(seen: DeploymentSnapshot) -> Decision[ExtraStatus]:
+    """Somebody took the strategy away: the person's own settings again. It stands still until it is resumed."""
+    if seen.status.original is None:
+        return Decision(seen.status)
+    view = _look(seen, PartitionStrategy())
+    body = {
+        "metadata": {"annotations": {DEPLOYMENT_EXTRA_STATUS: None}},
+        "spec": restored_spec(view.original, None, paused=True),
+    }
+    patch = Patch(seen.ref, body, resource_version=seen.deployment.metadata.resource_version)
+    return Decision(ExtraStatus(), (*_marks(view, moving=False), patch))
+
+
+# --- shared --------------------------------------------------------------------------------------------------------
+
+
+def _status(view: _View, message: str = "") -> ExtraStatus:
+    return ExtraStatus(view.ready, view.limit, view.original, message)
+
+
+def _settle(view: _View, want: Settings, status: ExtraStatus, *, guarded: bool = False) -> list[Write]:
+    """The one patch of the Deployment, with the status in it; none if the spec is as wanted.
+
+    `guarded`: refused if the Deployment has changed meanwhile, or a template that just came would start to move.
+    """
+    spec = spec_patch(view.deployment, want)
+    if not spec:
+        return []
+    body: JsonObject = {"spec": spec}
+    if status != stored_status(view.deployment):
+        body["metadata"] = {"annotations": {DEPLOYMENT_EXTRA_STATUS: encode(status)}}
+    version = view.deployment.metadata.resource_version if guarded else ""
+    return [Patch(view.seen.ref, body, resource_version=version)]
+
+
+def _decision(
+    view: _View, status: ExtraStatus, writes: list[Write], wake_at: datetime | None = None
+) -> Decision[ExtraStatus]:
+    notes: tuple[Note, ...] = ()
+    if status.message and status.message != view.seen.status.message:
+        notes = (Note(view.seen.ref, "DeploymentStrategyInvalid", status.message, "Warning"),)
+    return Decision(status, tuple(writes), wake_at, notes)
+
+
+def _ref(replica_set: ReplicaSet) -> Ref:
+    return REPLICA_SET.ref(replica_set.metadata.namespace, replica_set.metadata.name)

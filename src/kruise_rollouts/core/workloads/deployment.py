@@ -1,0 +1,202 @@
+"""A Deployment whose pods are replaced in place, batch by batch.
+
+A release only writes down what it wants: annotations, labels and, to begin and to end, the spec fields that
+settings.py knows. Moving the pods is deployment_engine.py's.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from kruise_rollouts.api.annotations import (
+    ExtraStatus,
+    InProgressing,
+    PartitionStrategy,
+    encode,
+    parse_control_info,
+    parse_extra_status,
+    parse_in_progressing,
+    parse_partition_strategy,
+)
+from kruise_rollouts.api.apps import Deployment, ReplicaSet, RollingUpdate
+from kruise_rollouts.api.int_or_percent import IntOrPercent
+from kruise_rollouts.api.keys import (
+    ADVANCED_DEPLOYMENT,
+    CONTROL_INFO,
+    DEPLOYMENT_EXTRA_STATUS,
+    DEPLOYMENT_STRATEGY,
+    IN_PROGRESSING,
+    MAX_READY_SECONDS,
+    ROLLOUT_ID,
+    STABLE_REVISION,
+)
+from kruise_rollouts.core.plan import updated_limit
+from kruise_rollouts.core.revision import Revisions, hash_label, revisions_of, template_hash
+from kruise_rollouts.core.settings import (
+    RECREATE,
+    is_recreate,
+    original_of,
+    own_rolling_update,
+    restored_spec,
+)
+from kruise_rollouts.core.workloads import Ending, WorkloadState
+from kruise_rollouts.kube.effects import JsonObject, Patch, Write
+from kruise_rollouts.kube.objects import DEPLOYMENT, REPLICA_SET, OwnerReference
+
+_OURS = (CONTROL_INFO, DEPLOYMENT_STRATEGY, DEPLOYMENT_EXTRA_STATUS)
+
+
+class PartitionedDeployment(Struct, frozen=True):
+    """Implements Workload. `replica_sets` may include those of other Deployments."""
+
+    deployment: Deployment
+    replica_sets: tuple[ReplicaSet, ...]
+
+    @property
+    def state(self) -> WorkloadState:
+        deployment, status = self.deployment, self.deployment.status
+        meta, revisions, total = deployment.metadata, self._revisions, deployment.replicas
+        new, stable = revisions.new, self._stable_revision
+        ready = 0 if new is None else new.status.ready_replicas
+        settled = status.observed_generation >= meta.generation
+        owner = parse_control_info(meta.annotations.get(CONTROL_INFO))
+        return WorkloadState(
+            ref=DEPLOYMENT.ref(meta.namespace, meta.name),
+            uid=meta.uid,
+            generation=meta.generation,
+            settled=settled,
+            replicas=total,
+            total=status.replicas,
+            ready=status.ready_replicas,
+            updated=0 if new is None else new.status.replicas,
+            updated_ready=ready,
+            stable_revision=stable,
+            update_revision=template_hash(deployment.spec.template),
+            pod_template_hash="" if new is None else hash_label(new),
+            pods_owner="" if new is None else new.metadata.uid,
+            is_rollback=new is not None and hash_label(new) == meta.labels.get(STABLE_REVISION),
+            is_in_progress=parse_in_progressing(meta.annotations.get(IN_PROGRESSING)) is not None,
+            is_held=deployment.spec.paused or any(k in meta.annotations for k in _OURS),
+            is_complete=settled and status.replicas == status.updated_replicas == ready == total,
+            claimed_by="" if owner is None else owner.uid,
+            rollout_id=meta.labels.get(ROLLOUT_ID) or meta.annotations.get(ROLLOUT_ID, ""),
+        )
+
+    def hold(self, rollout: str) -> tuple[Write, ...]:
+        """Marks the release; pauses it too, unless the engine already decides when pods move."""
+        meta, body = self.deployment.metadata, _Body()
+        if parse_in_progressing(meta.annotations.get(IN_PROGRESSING)) is None:
+            body.annotations[IN_PROGRESSING] = encode(InProgressing(rollout))
+        if STABLE_REVISION not in meta.labels and self._revisions.stable is not None:
+            body.labels[STABLE_REVISION] = hash_label(self._revisions.stable)
+        if DEPLOYMENT_STRATEGY not in meta.annotations and not self.deployment.spec.paused:
+            body.spec["paused"] = True
+        return self._patch(body)
+
+    def planned(self, batch: IntOrPercent) -> int:
+        return updated_limit(batch, self.deployment.replicas)
+
+    def claim(self, owner: OwnerReference) -> tuple[Write, ...]:
+        if self.state.claimed_by == owner.uid and self._strategy is not None:
+            return ()
+        deployment, body = self.deployment, _Body()
+        status = (
+            parse_extra_status(deployment.metadata.annotations.get(DEPLOYMENT_EXTRA_STATUS)) or ExtraStatus()
+        )
+        original = original_of(deployment, status.original)
+        if status.original is None and is_recreate(deployment) and self._strategy is None:
+            # Seen before anything of ours is on it: Recreate is the person's own, not the mark of a held release.
+            original = replace(original, type=RECREATE)
+        body.annotations |= {
+            CONTROL_INFO: msgspec.json.encode(owner).decode(),
+            DEPLOYMENT_STRATEGY: encode(self._fresh_strategy(own_rolling_update(self._strategy, original))),
+            DEPLOYMENT_EXTRA_STATUS: encode(replace(status, original=original)),
+        }
+        body.labels[ADVANCED_DEPLOYMENT] = "true"
+        if not deployment.spec.paused:
+            body.spec["paused"] = True
+        return self._patch(body)
+
+    def advance(self, batch: IntOrPercent) -> tuple[Write, ...]:
+        strategy = self._strategy
+        if strategy is None:  # a person spoilt it; what is there is not lost, because no pod is taken back
+            original = original_of(self.deployment, self._extra_status.original)
+            strategy = self._fresh_strategy(own_rolling_update(None, original))
+        elif self.planned(batch) < self.planned(strategy.partition):
+            return ()
+        wanted = replace(strategy, partition=batch, paused=False)
+        if wanted == self._strategy:
+            return ()
+        body = _Body()
+        body.annotations[DEPLOYMENT_STRATEGY] = encode(wanted)
+        return self._patch(body)
+
+    def release(self, ending: Ending) -> tuple[Write, ...]:
+        meta, body = self.deployment.metadata, _Body()
+        body.annotations |= dict.fromkeys((k for k in _OURS if k in meta.annotations), None)
+        if ending is Ending.HANDED_OVER:
+            body.annotations = {k: v for k, v in body.annotations.items() if k == CONTROL_INFO}
+            return self._patch(body)
+        body.labels |= dict.fromkeys(
+            (k for k in (ADVANCED_DEPLOYMENT, STABLE_REVISION) if k in meta.labels), None
+        )
+        paused = ending is Ending.PAUSED
+        if DEPLOYMENT_EXTRA_STATUS in meta.annotations or DEPLOYMENT_STRATEGY in meta.annotations:
+            original = original_of(self.deployment, self._extra_status.original)
+            body.spec |= restored_spec(original, self._strategy, paused=paused)
+            return (*self._unmark(original.min_ready_seconds), *self._patch(body))
+        if self.deployment.spec.paused != paused:
+            body.spec["paused"] = paused
+        return self._patch(body)
+
+    @property
+    def _revisions(self) -> Revisions:
+        return revisions_of(self.deployment, self.replica_sets)
+
+    @property
+    def _stable_revision(self) -> str:
+        """What admission noted; without a release, the only revision there is."""
+        noted = self.deployment.metadata.labels.get(STABLE_REVISION, "")
+        revisions = self._revisions
+        found = revisions.stable or revisions.new
+        return noted or ("" if found is None else hash_label(found))
+
+    @property
+    def _strategy(self) -> PartitionStrategy | None:
+        return parse_partition_strategy(self.deployment.metadata.annotations.get(DEPLOYMENT_STRATEGY))
+
+    @property
+    def _extra_status(self) -> ExtraStatus:
+        return (
+            parse_extra_status(self.deployment.metadata.annotations.get(DEPLOYMENT_EXTRA_STATUS))
+            or ExtraStatus()
+        )
+
+    @staticmethod
+    def _fresh_strategy(own: RollingUpdate) -> PartitionStrategy:
+        return PartitionStrategy(rolling_style="Partition", rolling_update=own, partition=0)
+
+    def _unmark(self, min_ready_seconds: int) -> tuple[Write, ...]:
+        """ReplicaSets that were kept from counting as available count again."""
+        marked = (r for r in self._revisions.old if r.spec.min_ready_seconds == MAX_READY_SECONDS)
+        body = {"spec": {"minReadySeconds": min_ready_seconds}}
+        return tuple(Patch(REPLICA_SET.ref(r.metadata.namespace, r.metadata.name), body) for r in marked)
+
+    def _patch(self, body: _Body) -> tuple[Write, ...]:
+        written = body.as_patch()
+        return (Patch(self.state.ref, written),) if written else ()
+
+
+class _Body(Struct):
+    """A merge patch in the making."""
+
+    annotations: dict[str, str | None] = msgspec.field(default_factory=dict)
+    labels: dict[str, str | None] = msgspec.field(default_factory=dict)
+    spec: JsonObject = msgspec.field(default_factory=dict)
+
+    def as_patch(self) -> JsonObject:
+        """{} if nothing is to be changed."""
+        metadata = {k: v for k, v in (("annotations", self.annotations), ("labels", self.labels)) if v}
+        return {k: v for k, v in (("metadata", metadata), ("spec", self.spec)) if v}
