@@ -31,6 +31,8 @@ from kruise_rollouts.api.keys import (
     MAX_READY_SECONDS,
     ROLLOUT_ID,
     STABLE_REVISION,
+    WORKLOAD_TYPE,
+    WorkloadType,
 )
 from kruise_rollouts.core.plan import updated_limit
 from kruise_rollouts.core.revision import Revisions, hash_label, revisions_of, template_hash
@@ -83,6 +85,12 @@ class PartitionedDeployment(Struct, frozen=True):
             claimed_by="" if owner is None else owner.uid,
             rollout_id=meta.labels.get(ROLLOUT_ID) or meta.annotations.get(ROLLOUT_ID, ""),
         )
+
+    def adopt(self) -> tuple[Write, ...]:
+        body = _Body()
+        if not self.deployment.metadata.labels.get(WORKLOAD_TYPE):
+            body.labels[WORKLOAD_TYPE] = WorkloadType.DEPLOYMENT
+        return self._patch(body)
 
     def hold(self, rollout: str) -> tuple[Write, ...]:
         """Marks the release; pauses it too, unless the engine already decides when pods move."""
