@@ -1,0 +1,59 @@
+"""How far a batch is, in pods, and what is said of it while it waits.
+
+What follows from it is decided in batch.py.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from kruise_rollouts.api.keys import POD_TEMPLATE_HASH
+from kruise_rollouts.api.rollouts_v1beta1 import BatchRelease, BatchStatus
+from kruise_rollouts.core.plan import Batch, is_batch_ready
+from kruise_rollouts.core.snapshot import BatchSnapshot
+from kruise_rollouts.core.stuck import explain
+from kruise_rollouts.core.workloads import Workload
+
+REFRESH_SECONDS = 8  # longer than most batches take, short enough for a person who waits for a reason
+
+
+def counted(status: BatchStatus, workload: Workload | None) -> BatchStatus:
+    """`status` with the workload's counters, if they belong to what it is now."""
+    if workload is None or not workload.state.settled:
+        return status
+    state = workload.state
+    return replace(status, updated_replicas=state.updated, updated_ready_replicas=state.updated_ready)
+
+
+def desired_now(release: BatchRelease, workload: Workload) -> int:
+    """Pods of the new revision that the current batch stands for."""
+    batch = release.spec.release_plan.batches[release.status.canary_status.current_batch]
+    return workload.planned(batch.canary_replicas)
+
+
+def is_enough(release: BatchRelease, workload: Workload) -> bool:
+    """Enough pods of the new revision are there and ready; labels are another matter."""
+    state, desired = workload.state, desired_now(release, workload)
+    if state.replicas == 0:
+        return True
+    progress = Batch(desired=desired, updated=state.updated, updated_ready=state.updated_ready)
+    if not is_batch_ready(progress, release.spec.release_plan.failure_threshold):
+        return False
+    # The old pods that the new ones replace are still going. Where failures are tolerated they may stay.
+    return state.updated_ready < desired or state.total <= state.replicas
+
+
+def waiting_words(seen: BatchSnapshot) -> str:
+    """What the batch waits for, for people."""
+    if seen.workload is None:
+        return ""
+    state, desired = seen.workload.state, desired_now(seen.release, seen.workload)
+    words = f"{min(state.updated_ready, desired)}/{desired} new pods ready"
+    own = state.pod_template_hash
+    pods = [p for p in seen.pods or () if own and p.metadata.labels.get(POD_TEMPLATE_HASH, own) == own]
+    reasons = explain(pods)
+    if reasons:
+        return f"{words}; {reasons}"
+    if state.updated < desired:
+        return f"{words}; {desired - state.updated} not created yet"
+    return words

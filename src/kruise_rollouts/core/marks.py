@@ -1,0 +1,31 @@
+"""The mark that a workload is in a release: one annotation, the same on every kind.
+
+Admission puts it on and enforces the hold while it is there. It goes in the very write that gives the workload
+back: earlier, nothing would guard the hold any more; later, admission would take the resumption for somebody
+else's and hold again.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from kruise_rollouts.api.keys import IN_PROGRESSING
+from kruise_rollouts.core.workloads import Ending, Workload
+from kruise_rollouts.kube.effects import Patch, Write
+
+
+def give_back(workload: Workload, ending: Ending) -> tuple[Write, ...]:
+    """Writes that let go of `workload`, its mark included; () if nothing of ours is left on it."""
+    state, writes = workload.state, workload.release(ending)
+    if ending is Ending.HANDED_OVER or not state.is_in_progress:
+        return writes
+    own = next((w for w in writes if isinstance(w, Patch) and w.ref == state.ref), None)
+    if own is None:
+        return (*writes, _unmarked(Patch(state.ref, {})))
+    return tuple(_unmarked(own) if w is own else w for w in writes)
+
+
+def _unmarked(patch: Patch) -> Patch:
+    metadata = patch.body.get("metadata", {})
+    annotations = {**metadata.get("annotations", {}), IN_PROGRESSING: None}
+    return replace(patch, body={**patch.body, "metadata": {**metadata, "annotations": annotations}})

@@ -1,0 +1,105 @@
+"""What keeps a Rollout from releasing anything until a person acts, in words that say what to do.
+
+Admission refuses most of it; objects get past it all the same (a webhook that was away, an older version, a
+hand-edited plan), and then a release stands still rather than guess.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from kruise_rollouts.api.int_or_percent import IntOrPercent, scaled
+from kruise_rollouts.api.rollouts_v1beta1 import Condition, RolloutStatus
+from kruise_rollouts.core.conditions import STALLED, set_condition, without
+from kruise_rollouts.core.snapshot import RolloutSnapshot
+
+MAX_STEPS = 50
+
+
+class Problem(Struct, frozen=True):
+    reason: str  # CamelCase, of the condition Stalled
+    message: str
+
+
+def problem_of(seen: RolloutSnapshot) -> Problem | None:
+    """The first thing in the way; None if there is none. A missing workload is not among them: see rollout.py."""
+    return _unsupported(seen) or _rivalry(seen) or _bad_plan(seen)
+
+
+def _unsupported(seen: RolloutSnapshot) -> Problem | None:
+    ref, strategy = seen.rollout.spec.workload_ref, seen.rollout.spec.strategy
+    if not seen.supported:
+        return Problem(
+            "UnsupportedWorkload",
+            f"spec.workloadRef names a {ref.kind} of {ref.api_version}; this controller can release an apps/v1 "
+            "Deployment. Refer to one, or delete this Rollout.",
+        )
+    if strategy.active is None:
+        return Problem("InvalidPlan", "spec.strategy has neither canary nor blueGreen; add one of them.")
+    if strategy.canary is not None and strategy.blue_green is not None:
+        return Problem("InvalidPlan", "spec.strategy has both canary and blueGreen; remove one of them.")
+    if seen.strategy is None:
+        asked = "blueGreen" if strategy.blue_green is not None else "canary with enableExtraWorkloadForCanary"
+        return Problem(
+            "UnsupportedStrategy",
+            f"this controller cannot release in the style {asked}; use canary with "
+            "enableExtraWorkloadForCanary: false.",
+        )
+    if strategy.traffic_routings:
+        return Problem(
+            "UnsupportedTraffic",
+            "this controller does not route traffic; remove trafficRoutings, traffic and matches from spec.strategy.",
+        )
+    return None
+
+
+def _rivalry(seen: RolloutSnapshot) -> Problem | None:
+    if seen.rival:
+        ref = seen.rollout.spec.workload_ref
+        return Problem(
+            "RolloutConflict",
+            f"Rollout {seen.rival} releases {ref.kind} {ref.name} already; delete one of the two.",
+        )
+    release = seen.release
+    if release is not None and seen.own_release is None and release.metadata.deletion_timestamp is None:
+        return Problem(
+            "BatchReleaseConflict",
+            f"a BatchRelease named {release.metadata.name} exists that this Rollout did not make; "
+            "delete it or rename the Rollout.",
+        )
+    return None
+
+
+def _bad_plan(seen: RolloutSnapshot) -> Problem | None:
+    where = "blueGreen" if seen.rollout.spec.strategy.blue_green is not None else "canary"
+    if not seen.steps:
+        return Problem("InvalidPlan", f"spec.strategy.{where}.steps is empty; add at least one step.")
+    if len(seen.steps) > MAX_STEPS:
+        return Problem(
+            "InvalidPlan",
+            f"spec.strategy.{where}.steps has {len(seen.steps)} steps; keep at most {MAX_STEPS}.",
+        )
+    for index, step in enumerate(seen.steps):
+        if not _is_amount(step.replicas):
+            return Problem(
+                "InvalidPlan",
+                f"spec.strategy.{where}.steps[{index}].replicas is {step.replicas!r}; "
+                "give a number of pods or a percentage such as 20%.",
+            )
+    return None
+
+
+def _is_amount(value: IntOrPercent | None) -> bool:
+    count = None if value is None else scaled(value, 100, up=True)
+    return count is not None and count >= 0
+
+
+def with_stalled(status: RolloutStatus, problem: Problem | None, seen: RolloutSnapshot) -> RolloutStatus:
+    """`status` with the condition Stalled for `problem`, or without one."""
+    if problem is None:
+        return replace(status, conditions=without(status.conditions, STALLED))
+    told = Condition(type=STALLED, status="True", reason=problem.reason, message=problem.message)
+    return replace(
+        status, conditions=set_condition(status.conditions, told, seen.now), message=problem.message
+    )

@@ -1,0 +1,276 @@
+"""Rollouts: the phases of one, and what comes before any of them.
+
+`decide_rollout` makes at most one transition; the fold loop calls it again on its own result. A release under way
+is rolling.py, its steps are steps.py, its end is finalise.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from kruise_rollouts.api.keys import (
+    HASH,
+    ROLLOUT_FINALIZER,
+    ConditionType,
+    ProgressingReason,
+    RolloutPhase,
+    TerminatingReason,
+)
+from kruise_rollouts.api.rollouts_v1beta1 import Condition, RolloutStatus
+from kruise_rollouts.core.child_release import rollout_id
+from kruise_rollouts.core.conditions import STALLED, set_condition, without
+from kruise_rollouts.core.finalise import finalise
+from kruise_rollouts.core.outcomes import Out, move, stay, tell, with_progress, with_sub
+from kruise_rollouts.core.problems import Problem, problem_of, with_stalled
+from kruise_rollouts.core.rolling import fresh_sub, is_same_revision, plan_hash, progress
+from kruise_rollouts.core.snapshot import Reason, RolloutSnapshot
+from kruise_rollouts.core.tasks import is_ours
+from kruise_rollouts.kube.effects import Decision, Delete, Patch
+
+P = RolloutPhase
+HEALTHY_MESSAGE = "rollout is healthy"
+Case: TypeAlias = Callable[[RolloutSnapshot], Out | None]
+
+
+def decide_rollout(seen: RolloutSnapshot) -> Out:
+    """The next status of a Rollout and the writes that are missing now. Never raises for a state of the world."""
+    out = next(out for case in CASES if (out := case(seen)) is not None)
+    return replace(out, status=_observed(seen, out.status))
+
+
+def _observed(seen: RolloutSnapshot, status: RolloutStatus) -> RolloutStatus:
+    """The mirrors, and the generations that `status` was decided on."""
+    sub = status.active
+    status = replace(
+        status,
+        observed_generation=seen.rollout.metadata.generation,
+        current_step_index=sub.current_step_index if sub is not None else 0,
+        current_step_state=sub.current_step_state if sub is not None else "",
+    )
+    # A new generation of the workload alone is not worth a status write while a release runs: our own engine makes
+    # several of them per step.
+    changed = status != seen.status or status.phase == P.HEALTHY
+    if sub is None or seen.workload is None or seen.strategy is None or not changed:
+        return status
+    generation = seen.workload.state.generation
+    if sub.observed_workload_generation == generation or not is_same_revision(_with(seen, status)):
+        return status
+    return seen.strategy.with_sub(status, replace(sub, observed_workload_generation=generation))
+
+
+def _with(seen: RolloutSnapshot, status: RolloutStatus) -> RolloutSnapshot:
+    return replace(seen, rollout=replace(seen.rollout, status=status))
+
+
+# Before any phase -------------------------------------------------------------------------------------------------
+
+
+def _deleted(seen: RolloutSnapshot) -> Out | None:
+    meta = seen.rollout.metadata
+    if meta.deletion_timestamp is None:
+        return None
+    condition = seen.status.condition(ConditionType.TERMINATING)
+    if seen.status.phase != P.TERMINATING or condition is None:
+        message = "Rollout is in terminating"
+        told = Condition(
+            type=ConditionType.TERMINATING,
+            status="True",
+            reason=TerminatingReason.IN_TERMINATING,
+            message=message,
+        )
+        conditions = set_condition(seen.status.conditions, told, seen.now)
+        return move(seen, replace(seen.status, phase=P.TERMINATING, conditions=conditions, message=message))
+    if condition.reason != TerminatingReason.COMPLETED:
+        if (waiting := finalise(seen, Reason.DELETED)) is not None:
+            return waiting
+        over = replace(condition, status="False", reason=TerminatingReason.COMPLETED)
+        return move(
+            seen, replace(seen.status, conditions=set_condition(seen.status.conditions, over, seen.now))
+        )
+    if ROLLOUT_FINALIZER not in meta.finalizers:
+        return stay(seen)
+    return stay(seen, _with_finalizers(seen, tuple(f for f in meta.finalizers if f != ROLLOUT_FINALIZER)))
+
+
+def _not_adopted(seen: RolloutSnapshot) -> Out | None:
+    """The Rollout's own marks: the finalizer, and the hash that clients compare."""
+    meta, wanted = seen.rollout.metadata, plan_hash(seen)
+    if ROLLOUT_FINALIZER not in meta.finalizers:
+        return stay(seen, _with_finalizers(seen, (*meta.finalizers, ROLLOUT_FINALIZER)))
+    if wanted and meta.annotations.get(HASH) != wanted:
+        return stay(seen, Patch(seen.ref, {"metadata": {"annotations": {HASH: wanted}}}))
+    return None
+
+
+def _with_finalizers(seen: RolloutSnapshot, wanted: tuple[str, ...]) -> Patch:
+    # A list is replaced as a whole, so it must not have changed since we read it.
+    version = seen.rollout.metadata.resource_version
+    return Patch(seen.ref, {"metadata": {"finalizers": list(wanted)}}, resource_version=version)
+
+
+def _disabled(seen: RolloutSnapshot) -> Out | None:
+    phase = seen.status.phase
+    if phase == P.DISABLING:
+        if (waiting := finalise(seen, Reason.DISABLED)) is not None:
+            return waiting
+        return move(seen, replace(seen.status, phase=P.DISABLED, message="Rollout is disabled"))
+    if not seen.rollout.spec.disabled:
+        return None
+    if phase == P.DISABLED:
+        return stay(seen)
+    conditions = without(seen.status.conditions, STALLED)
+    # Held, but not begun: admission was faster than this status.
+    busy = phase == P.PROGRESSING or is_ours(seen)
+    to, message = (
+        (P.DISABLING, "Disabling rollout, release resources") if busy else (P.DISABLED, "Rollout is disabled")
+    )
+    return move(seen, replace(seen.status, phase=to, message=message, conditions=conditions))
+
+
+def _without_workload(seen: RolloutSnapshot) -> Out | None:
+    if seen.workload is not None or not seen.supported:
+        return None
+    ref = seen.rollout.spec.workload_ref
+    status = RolloutStatus(phase=P.INITIAL, conditions=seen.status.conditions)
+    advice = f"there is no {ref.kind} {ref.name} in this namespace; create it, or correct spec.workloadRef."
+    status = with_stalled(status, Problem("WorkloadNotFound", advice), seen)
+    conditions = without(status.conditions, *(t for t in ConditionType if t != ConditionType.TERMINATING))
+    status = replace(status, conditions=conditions, message="Workload Not Found")
+    release = seen.own_release
+    if release is not None and release.metadata.deletion_timestamp is None:
+        return Decision(status, (Delete(seen.release_ref, uid=release.metadata.uid),))
+    was = seen.status.condition(STALLED)
+    new = seen.status.phase not in ("", P.INITIAL) or was is None or was.reason != "WorkloadNotFound"
+    notes = tell(seen, advice, reason="WorkloadNotFound", type_="Warning") if new else ()
+    return move(seen, status, notes=notes)
+
+
+def _stalled(seen: RolloutSnapshot) -> Out | None:
+    """Stand still for a problem, where we are; go on by ourselves when it is gone."""
+    problem, was = problem_of(seen), seen.status.condition(STALLED)
+    if problem is None:
+        if was is None:
+            return None
+        status = with_stalled(seen.status, None, seen)
+        return move(seen, replace(status, message="" if was.message == status.message else status.message))
+    status = with_stalled(seen.status, problem, seen)
+    status = replace(status, phase=status.phase or P.INITIAL)
+    new = was is None or (was.reason, was.message) != (problem.reason, problem.message)
+    return move(
+        seen, status, notes=tell(seen, problem.message, reason=problem.reason, type_="Warning") if new else ()
+    )
+
+
+def _by_phase(seen: RolloutSnapshot) -> Out | None:
+    row = PHASES.get(seen.status.phase)
+    return row.take(seen) if row is not None else _initial(seen)
+
+
+# Phases -----------------------------------------------------------------------------------------------------------
+
+
+def _initial(seen: RolloutSnapshot) -> Out:
+    """Also the way out of a phase that nobody knows: a status edited by hand begins anew."""
+    assert seen.workload is not None
+    if writes := seen.workload.adopt():
+        return stay(seen, *writes)
+    return move(seen, replace(seen.status, phase=P.HEALTHY, message=HEALTHY_MESSAGE))
+
+
+def _healthy(seen: RolloutSnapshot) -> Out:
+    assert seen.workload is not None
+    state, sub = seen.workload.state, seen.status.active
+    if state.is_in_progress:
+        conditions = without(seen.status.conditions, ConditionType.SUCCEEDED)
+        status = replace(seen.status, phase=P.PROGRESSING, conditions=conditions)
+        message = "Rollout is in Progressing"
+        return move(
+            seen, with_progress(status, ProgressingReason.INITIALIZING, message, seen.now, fresh=True)
+        )
+    if sub is not None and is_same_revision(seen):
+        return _refreshed(seen)
+    if is_unheld(seen):
+        return _hold(seen)
+    if not state.settled:
+        return stay(seen)  # which pods are of which revision is not known yet
+    status = with_sub(seen, fresh_sub(seen, completed=True))
+    if sub is None or not sub.updated_revision:
+        return move(seen, replace(status, message="workload deployment is completed"))
+    told = f"revision {state.update_revision} is taken over without steps: {_why_no_steps(seen)}"
+    return move(seen, status, notes=tell(seen, told, reason="ReleasedWithoutSteps", type_="Warning"))
+
+
+def is_unheld(seen: RolloutSnapshot) -> bool:
+    """A new revision is on its way that admission did not hold: it was away, or the Rollout came later."""
+    assert seen.workload is not None
+    state = seen.workload.state
+    other = state.stable_revision not in ("", state.pod_template_hash)  # pods of another revision are wanted
+    return other and state.replicas > 0 and not (state.settled and state.total <= state.updated)
+
+
+def _hold(seen: RolloutSnapshot) -> Out:
+    assert seen.workload is not None
+    writes = seen.workload.hold(seen.rollout.metadata.name)
+    told = (
+        f"revision {seen.workload.state.update_revision} was applied while nothing held it back; "
+        "it is held now and released step by step"
+    )
+    return replace(
+        stay(seen, *writes), notes=tell(seen, told, reason="Held", type_="Warning") if writes else ()
+    )
+
+
+def _why_no_steps(seen: RolloutSnapshot) -> str:
+    assert seen.workload is not None
+    if seen.workload.state.replicas == 0:
+        return "the workload has no pods"
+    return "its pods were replaced while nothing held them back"
+
+
+def _refreshed(seen: RolloutSnapshot) -> Out:
+    """Healthy, and nothing new: a new plan or another id is noted."""
+    sub, steps = seen.sub, len(seen.steps)
+    current = replace(
+        sub,
+        rollout_hash=plan_hash(seen),
+        observed_rollout_id=rollout_id(seen),
+        current_step_index=steps,
+        next_step_index=-1,
+        current_step_state="Completed",
+    )
+    return stay(seen) if current == sub else move(seen, with_sub(seen, current))
+
+
+def _progressing(seen: RolloutSnapshot) -> Out:
+    return progress(seen)
+
+
+def _enabled(seen: RolloutSnapshot) -> Out:
+    return move(seen, replace(seen.status, phase=P.HEALTHY, message=HEALTHY_MESSAGE))
+
+
+def _undeleted(seen: RolloutSnapshot) -> Out:
+    # Deletion cannot be taken back; only a hand-edited status gets here.
+    return move(seen, replace(seen.status, phase=P.INITIAL))
+
+
+class Row(Struct, frozen=True):
+    """A phase: what it does, and the phases it may lead to."""
+
+    take: Callable[[RolloutSnapshot], Out]
+    to: tuple[RolloutPhase, ...]
+
+
+CASES: tuple[Case, ...] = (_deleted, _not_adopted, _disabled, _without_workload, _stalled, _by_phase)
+PHASES: dict[str, Row] = {
+    "": Row(_initial, (P.HEALTHY,)),
+    P.INITIAL: Row(_initial, (P.HEALTHY,)),
+    P.HEALTHY: Row(_healthy, (P.PROGRESSING,)),
+    P.PROGRESSING: Row(_progressing, (P.HEALTHY,)),
+    P.DISABLED: Row(_enabled, (P.HEALTHY,)),
+    P.TERMINATING: Row(_undeleted, ()),
+}

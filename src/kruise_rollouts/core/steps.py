@@ -1,0 +1,164 @@
+"""The steps of a release: what each step state does, one table of states, handlers and where they lead.
+
+A handler makes at most one transition; the fold loop calls again with what it decided. Rollback, new revisions,
+pauses, plan changes and jumps come first and are in rolling.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from kruise_rollouts.api.keys import EventReason, ProgressingReason, StepState
+from kruise_rollouts.core.child_release import align, has_reached, mirrored
+from kruise_rollouts.core.outcomes import (
+    Out,
+    move,
+    natural_next,
+    stay,
+    tell,
+    with_progress,
+    with_step,
+    with_sub,
+)
+from kruise_rollouts.core.rejected import forget
+from kruise_rollouts.core.snapshot import Reason, RolloutSnapshot
+from kruise_rollouts.core.tasks import todo
+from kruise_rollouts.kube.effects import Note
+
+S = StepState
+
+
+def take_step(seen: RolloutSnapshot) -> Out:
+    """What the current state of the current step does next."""
+    row = STEPS.get(seen.sub.current_step_state)
+    if row is None:
+        return _unknown(seen)
+    return row.take(seen)
+
+
+def _unknown(seen: RolloutSnapshot) -> Out:
+    state = seen.sub.current_step_state
+    told = f"currentStepState {state!r} is not a state; step {seen.sub.current_step_index} begins again"
+    status = with_step(seen, current_step_state=S.BEFORE_UPGRADE, last_update_time=seen.now)
+    return move(seen, status, notes=tell(seen, told, reason=EventReason.PROGRESSING, type_="Warning"))
+
+
+def _before_upgrade(seen: RolloutSnapshot) -> Out:
+    assert seen.strategy is not None
+    for task in seen.strategy.before_upgrade(seen):
+        if (lacking := todo(task, seen, Reason.SUCCESS)) is not None:
+            return stay(seen, *lacking.writes)
+    status = with_step(seen, current_step_state=S.UPGRADE, last_update_time=seen.now)
+    return move(seen, replace(status, message=f"{where(seen)}, and upgrade workload to new version"))
+
+
+def where(seen: RolloutSnapshot) -> str:
+    return f"Rollout is in step({seen.sub.current_step_index}/{len(seen.steps)})"
+
+
+def _upgrade(seen: RolloutSnapshot) -> Out:
+    upgrading = f"{where(seen)}, and upgrade workload to new version"
+    if (lacking := align(seen)) is not None:
+        return stay(seen, *lacking.writes, message=upgrading)
+    release = seen.own_release
+    assert release is not None and seen.strategy is not None and seen.workload is not None
+    if not has_reached(release, seen.sub.current_step_index):
+        return stay(
+            seen, message=f"{upgrading}: {release.status.message}" if release.status.message else upgrading
+        )
+    sub = replace(
+        mirrored(seen.sub, release, complete=True),
+        current_step_state=S.METRICS_ANALYSIS if seen.strategy.skips_traffic(seen) else S.TRAFFIC_ROUTING,
+        pod_template_hash=seen.workload.state.pod_template_hash,
+        last_update_time=seen.now,
+    )
+    return move(seen, with_sub(seen, sub))
+
+
+def _traffic_routing(seen: RolloutSnapshot) -> Out:
+    # Splitting traffic is the work of a provider; without one this state is passed through.
+    return move(seen, with_step(seen, current_step_state=S.METRICS_ANALYSIS, last_update_time=seen.now))
+
+
+def _metrics_analysis(seen: RolloutSnapshot) -> Out:
+    status = with_step(seen, current_step_state=S.PAUSED)
+    return move(seen, status, notes=() if _passes_by_itself(seen) else _reached(seen))
+
+
+def _reached(seen: RolloutSnapshot) -> tuple[Note, ...]:
+    sub, meta = seen.sub, seen.rollout.metadata
+    pods = f"{sub.updated_ready_replicas} pods of revision {sub.updated_revision} are ready"
+    if seen.step.pause.duration is not None:
+        then = f"the next step begins in {seen.step.pause.duration}s"
+    else:
+        then = f"go on with: kubectl kruise rollout approve rollouts/{meta.name} -n {meta.namespace}"
+    return tell(seen, f"step {sub.current_step_index}/{len(seen.steps)} done, {pods}; {then}")
+
+
+def _passes_by_itself(seen: RolloutSnapshot) -> bool:
+    assert seen.strategy is not None
+    return seen.sub.current_step_index == len(seen.steps) and seen.strategy.passes_last(seen.step)
+
+
+def _paused(seen: RolloutSnapshot) -> Out:
+    if seen.sub.current_step_index == 0:
+        return stay(seen)  # held: see rejected.py
+    if _passes_by_itself(seen):
+        return move(seen, with_step(seen, current_step_state=S.READY, last_update_time=seen.now))
+    duration = seen.step.pause.duration
+    if duration is None:
+        return stay(seen, message=f"{where(seen)}, and you need manually confirm to enter the next step")
+    message = f"{where(seen)}, and wait duration({duration} seconds) to enter the next step"
+    since = seen.sub.last_update_time
+    if since is None:
+        return move(seen, replace(with_step(seen, last_update_time=seen.now), message=message))
+    due = since + timedelta(seconds=duration)
+    if seen.now < due:
+        return stay(seen, message=message, wake_at=due)
+    return move(seen, with_step(seen, current_step_state=S.READY, last_update_time=seen.now))
+
+
+def _ready(seen: RolloutSnapshot) -> Out:
+    index, last = seen.sub.current_step_index, len(seen.steps)
+    if index >= last:
+        return move(seen, with_step(seen, current_step_state=S.COMPLETED, last_update_time=seen.now))
+    return enter(seen, index + 1, S.BEFORE_UPGRADE)
+
+
+def enter(seen: RolloutSnapshot, index: int, state: StepState) -> Out:
+    """Into step `index`, 1-based and one of the plan's. Leaving step 0 is what releases a rejected revision."""
+    status = with_step(
+        seen,
+        current_step_index=index,
+        next_step_index=natural_next(index, len(seen.steps)),
+        current_step_state=state,
+        last_update_time=seen.now,
+    )
+    return move(seen, status, *(forget(seen) if seen.sub.current_step_index == 0 else ()))
+
+
+def _completed(seen: RolloutSnapshot) -> Out:
+    message = "Rollout has been completed and some closing work is being done"
+    return move(seen, with_progress(seen.status, ProgressingReason.FINALISING, message, seen.now))
+
+
+class Row(Struct, frozen=True):
+    """One state: what it does, and the states it may lead to by itself."""
+
+    take: Callable[[RolloutSnapshot], Out]
+    to: tuple[StepState, ...]
+
+
+STEPS: dict[str, Row] = {
+    S.BEFORE_UPGRADE: Row(_before_upgrade, (S.UPGRADE,)),
+    S.UPGRADE: Row(_upgrade, (S.TRAFFIC_ROUTING, S.METRICS_ANALYSIS)),
+    S.TRAFFIC_ROUTING: Row(_traffic_routing, (S.METRICS_ANALYSIS,)),
+    S.METRICS_ANALYSIS: Row(_metrics_analysis, (S.PAUSED,)),
+    S.PAUSED: Row(_paused, (S.READY,)),
+    S.READY: Row(_ready, (S.BEFORE_UPGRADE, S.COMPLETED)),
+    S.COMPLETED: Row(_completed, ()),
+}

@@ -1,0 +1,93 @@
+"""The controller of Rollouts: gathers what core/rollout.py decides on, and stores what it decides."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from kruise_rollouts.api.keys import ROLLOUT_FINALIZER, RolloutPhase
+from kruise_rollouts.api.rollouts_v1beta1 import Rollout, RolloutStatus, style_of
+from kruise_rollouts.core.rollout import decide_rollout
+from kruise_rollouts.core.snapshot import Draft, Gates, RolloutSnapshot
+from kruise_rollouts.core.strategies import STRATEGIES
+from kruise_rollouts.kube.effects import Decision, Patch
+from kruise_rollouts.operator.drafts import draft_of, status_write
+from kruise_rollouts.operator.workloads import find_workload
+from kruise_rollouts.operator.world import BY_WORKLOAD, World
+from kruise_rollouts.runtime.controller import Key
+
+PERSONS_FIELDS = frozenset({"currentStepState", "nextStepIndex"})
+# A sub-status that appears or goes as a whole takes what a person wrote in it along.
+SUB_STATUSES = frozenset({"canaryStatus", "blueGreenStatus"})
+
+
+class SeenRollout(Struct, frozen=True):
+    draft: Draft[RolloutStatus]
+    snapshot: RolloutSnapshot
+
+
+class RolloutController:
+    """Keys are (namespace, name) of a Rollout. See runtime.controller.Controller."""
+
+    name = "rollout"
+
+    def __init__(self, gates: Gates | None = None) -> None:
+        self._gates = gates or Gates()
+
+    async def observe(
+        self, key: Key, world: World, now: datetime, pending: Draft[RolloutStatus] | None
+    ) -> SeenRollout | None:
+        rollout = world.rollouts.get(*key)
+        if rollout is None or _is_let_go(rollout):
+            return None
+        draft = draft_of(pending, rollout.status, rollout.metadata.resource_version)
+        ref, style = rollout.spec.workload_ref, style_of(rollout.spec)
+        found = find_workload(world, key[0], ref)
+        snapshot = RolloutSnapshot(
+            now=now,
+            rollout=replace(rollout, status=draft.status),
+            strategy=STRATEGIES.get(style) if style is not None else None,
+            workload=found.workload,
+            supported=found.supported,
+            release=world.batch_releases.get(*key),
+            rival=_rival(rollout, world),
+            gates=self._gates,
+        )
+        return SeenRollout(draft, snapshot)
+
+    def decide(self, seen: SeenRollout) -> Decision[Draft[RolloutStatus]]:
+        out = decide_rollout(seen.snapshot)
+        return Decision(replace(seen.draft, status=out.status), out.writes, out.wake_at, out.notes)
+
+    def persist(self, seen: SeenRollout, status: Draft[RolloutStatus]) -> Patch | None:
+        return status_write(seen.snapshot.ref, status, _guarded(status))
+
+
+def _guarded(draft: Draft[RolloutStatus]) -> frozenset[str]:
+    replaced = (draft.stored.active is None) != (draft.status.active is None)
+    return PERSONS_FIELDS | SUB_STATUSES if replaced else PERSONS_FIELDS
+
+
+def _is_let_go(rollout: Rollout) -> bool:
+    """Being deleted, and nothing of ours keeps it any more."""
+    meta = rollout.metadata
+    return meta.deletion_timestamp is not None and ROLLOUT_FINALIZER not in meta.finalizers
+
+
+def _rival(rollout: Rollout, world: World) -> str:
+    """Name of an older Rollout that refers to the same workload; "" if this one is the first."""
+    ref = rollout.spec.workload_ref
+    key = (rollout.metadata.namespace, ref.group, ref.kind, ref.name)
+    mine = _age(rollout)
+    others = [r for r in world.rollouts.by(BY_WORKLOAD, key) if _is_active(r) and _age(r) < mine]
+    return min(others, key=_age).metadata.name if others else ""
+
+
+def _age(rollout: Rollout) -> tuple[str, str]:
+    return (rollout.metadata.creation_timestamp or "", rollout.metadata.name)
+
+
+def _is_active(rollout: Rollout) -> bool:
+    return rollout.metadata.deletion_timestamp is None and rollout.status.phase != RolloutPhase.DISABLED
