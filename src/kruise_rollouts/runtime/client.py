@@ -44,11 +44,13 @@ class HttpApi:
         *,
         user_agent: str = USER_AGENT,
         on_warning: Callable[[str], None] = lambda text: None,
+        on_answer: Callable[[str, int], None] = lambda method, status: None,
         clock: Clock | None = None,
     ) -> None:
-        """`on_warning` is handed the text of each Warning header."""
+        """`on_warning` is handed the text of each Warning header, `on_answer` each method and status (0: none)."""
         self.connection = connection
         self._on_warning = on_warning
+        self._on_answer = on_answer
         self._clock = clock or WallClock()
         # identity: inflating a list costs more time than its transport inside a cluster
         self._headers = {
@@ -91,8 +93,8 @@ class HttpApi:
             async with response:
                 answer = await response.read()
         except _BROKEN as error:
-            raise Unavailable(self._broken(method, path, error), code=0) from error
-        self._warn(response)
+            raise self._broken(method, path, error) from error
+        self._note(method, response)
         if not 200 <= response.status < 300:
             raise self._refusal(response, answer)
         return answer
@@ -105,13 +107,13 @@ class HttpApi:
         try:
             response = await self._send("GET", path, params, {}, limit, None)
             async with response:
-                self._warn(response)
+                self._note("WATCH", response)
                 if response.status != 200:
                     raise self._refusal(response, await response.read())
                 async for line in _lines(response.content):
                     yield line
         except _BROKEN as error:
-            raise Unavailable(self._broken("WATCH", path, error), code=0) from error
+            raise self._broken("WATCH", path, error) from error
 
     async def _send(
         self,
@@ -173,7 +175,8 @@ class HttpApi:
             self._tls = {proof.certificate: context}
         return context
 
-    def _warn(self, response: aiohttp.ClientResponse) -> None:
+    def _note(self, method: str, response: aiohttp.ClientResponse) -> None:
+        self._on_answer(method, response.status)
         for header in response.headers.getall("Warning", ()):
             for text in WARNING.findall(header):
                 self._on_warning(re.sub(r"\\(.)", r"\1", text))
@@ -195,20 +198,21 @@ class HttpApi:
             )
         return error
 
-    def _broken(self, method: str, path: str, error: BaseException) -> str:
-        what = f"{method} {path}: the API server {self.connection.server}"
+    def _broken(self, method: str, path: str, error: BaseException) -> Unavailable:
+        self._on_answer(method, 0)
         match error:
             case aiohttp.ClientConnectorCertificateError():
-                return (
-                    f"{what} showed a certificate that is not trusted ({error.certificate_error}): "
+                why = (
+                    f"showed a certificate that is not trusted ({error.certificate_error}): "
                     f"check certificate-authority in {self.connection.source or 'the kubeconfig'}"
                 )
             case aiohttp.ClientConnectorError():
-                return f"{what} cannot be reached: {error.os_error.strerror or error.os_error}"
+                why = f"cannot be reached: {error.os_error.strerror or error.os_error}"
             case TimeoutError():
-                return f"{what} did not answer in time"
+                why = "did not answer in time"
             case _:
-                return f"{what} broke off: {error or type(error).__name__}"
+                why = f"broke off: {error or type(error).__name__}"
+        return Unavailable(f"{method} {path}: the API server {self.connection.server} {why}", code=0)
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:

@@ -155,12 +155,17 @@ async def within(clock: Clock, seconds: float, work: Awaitable[T]) -> T:
     task = asyncio.ensure_future(work)
     alarm = asyncio.ensure_future(clock.sleep(seconds))
     try:
-        await asyncio.wait({task, alarm}, return_when=asyncio.FIRST_COMPLETED)
+        await first_of(task, alarm)
         if task.done():
             return task.result()
         raise TimeoutError(f"no end within {seconds:g} s")
     finally:
         await cancelled(task, alarm)
+
+
+async def first_of(*futures: asyncio.Future[Any]) -> None:
+    """Returns when one of them is done."""
+    await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
 
 
 async def cancelled(*tasks: asyncio.Future[Any]) -> None:

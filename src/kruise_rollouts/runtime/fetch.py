@@ -11,7 +11,7 @@ from kruise_rollouts.kube.labels import Selector
 from kruise_rollouts.kube.objects import Kind
 from kruise_rollouts.kube.protocols import Api
 
-from .informer import PAGE
+from .paging import PAGE, page_decoder
 
 T = TypeVar("T")
 
@@ -21,18 +21,15 @@ async def list_objects(api: Api, kind: Kind, ns: str, selector: Selector, of: ty
 
     Raises ApiError, and msgspec.MsgspecError if one of them is no `of`.
     """
-    page_of = msgspec.defstruct(
-        "PageOf", [("items", tuple[of, ...], ()), ("metadata", dict[str, object], {})]
-    )  # type: ignore[valid-type]
+    read = page_decoder(of)
     params = {"labelSelector": str(selector), "limit": str(PAGE)}
     found: list[T] = []
     while True:
-        page = msgspec.json.decode(await api.request("GET", kind.path(ns), params=params), type=page_of)
-        found += page.items  # type: ignore[attr-defined]
-        following = page.metadata.get("continue")  # type: ignore[attr-defined]
-        if not following:
+        page = read(await api.request("GET", kind.path(ns), params=params))
+        found += page.items
+        if not page.metadata.next_page:
             return tuple(found)
-        params["continue"] = str(following)
+        params["continue"] = page.metadata.next_page
 
 
 async def get_object(api: Api, kind: Kind, ns: str, name: str, of: type[T]) -> T | None:

@@ -19,13 +19,13 @@ from kruise_rollouts.kube.errors import ApiError, Gone, Status, Unavailable, err
 from kruise_rollouts.kube.objects import Kind
 from kruise_rollouts.kube.protocols import Api, Clock
 
-from .cache import Cache, Handler, Index, Kept
+from .cache import Cache, Handler, Index, Kept, version
 from .log import log_of
+from .paging import PAGE, ListMeta, page_decoder, raw_page
 
 log = log_of(__name__)
 T = TypeVar("T", bound=Kept)
 
-PAGE = 500  # objects in one answer to a list: bounds our memory and the server's
 LIST_SECONDS = 60.0  # for one page
 WATCH_SECONDS = (300, 600)  # the server ends a watch after a random time between
 IDLE_SLACK_SECONDS = 30.0  # beyond that without a byte the connection is dead
@@ -33,17 +33,10 @@ YIELD_EVERY = 128  # events; a flood must not starve leases and webhooks
 BACKOFF_FIRST_SECONDS = 0.8
 BACKOFF_CAP_SECONDS = 30.0
 BACKOFF_RESET_SECONDS = 120.0  # without a failure
+SILENT_WATCH_SECONDS = (
+    180.0  # bookmarks come every minute: silence means our version is not the server's (restored?)
+)
 SHORT_WATCH_SECONDS = 1.0  # a watch that ended sooner and told nothing counts as a failure
-
-
-class _ListMeta(Struct, frozen=True, rename={"next_page": "continue", "resource_version": "resourceVersion"}):
-    resource_version: str = ""
-    next_page: str = ""
-
-
-class _Page(Struct, frozen=True):
-    metadata: _ListMeta = _ListMeta()
-    items: tuple[Raw, ...] = ()
 
 
 class _Event(Struct, frozen=True, gc=False):
@@ -64,7 +57,6 @@ class _Bare(Struct, frozen=True, gc=False):
     metadata: _Meta = _Meta()
 
 
-_page = msgspec.json.Decoder(_Page).decode
 _event = msgspec.json.Decoder(_Event).decode
 _bare = msgspec.json.Decoder(_Bare).decode
 _status = msgspec.json.Decoder(Status, strict=False).decode
@@ -118,14 +110,13 @@ class Informer(Generic[T]):
         self._rng = rng or Random()
         self._backoff = Backoff(clock, self._rng)
         self._object = msgspec.json.Decoder(of).decode
-        fields = [("metadata", _ListMeta, _ListMeta()), ("items", tuple[of, ...], ())]  # type: ignore[valid-type]
-        self._typed_page = msgspec.json.Decoder(msgspec.defstruct("TypedPage", fields)).decode
+        self._page = page_decoder(of)
         self._version = ""  # where to resume the watch; "": list first
         self._told = 0  # events of the present watch
         self._log = log.bind(kind=kind.kind, path=self._path)
 
     def subscribe(self, handler: Handler[T]) -> None:
-        """Calls `handler(old, new)` on every change of the cache."""
+        """Calls `handler(old, new)` on every change of the cache; until `synced` that is the first list."""
         self.cache.subscribe(handler)
 
     async def run(self) -> None:
@@ -153,8 +144,11 @@ class Informer(Generic[T]):
         except msgspec.MsgspecError as error:  # not even the frame of an event or page could be read
             self._log.warning("unreadable answer", error=str(error))
             return self._backoff.next()
-        if self._told == 0 and self._clock.mono() - started < SHORT_WATCH_SECONDS:
+        lasted = self._clock.mono() - started
+        if self._told == 0 and lasted < SHORT_WATCH_SECONDS:
             return self._backoff.next()
+        if self._told == 0 and lasted > SILENT_WATCH_SECONDS:
+            self._version = ""
         return 0.0
 
     # --- list ----------------------------------------------------------------------------------------------
@@ -182,15 +176,14 @@ class Informer(Generic[T]):
         self.cache.replace(objects, meta.resource_version, keep=unread)
         self._version = meta.resource_version
 
-    def _read_page(self, body: bytes, objects: list[T], unread: list[tuple[str, str]]) -> _ListMeta:
+    def _read_page(self, body: bytes, objects: list[T], unread: list[tuple[str, str]]) -> ListMeta:
         """Adds the page's objects, and the keys of those that cannot be read."""
         try:
-            typed = self._typed_page(body)
-            objects += typed.items  # type: ignore[attr-defined]
-            found: _ListMeta = typed.metadata  # type: ignore[attr-defined]
-            return found
+            typed = self._page(body)
+            objects += typed.items
+            return typed.metadata
         except msgspec.ValidationError:
-            page = _page(body)
+            page = raw_page(body)
         for raw in page.items:
             try:
                 objects.append(self._object(raw))
@@ -231,7 +224,7 @@ class Informer(Generic[T]):
                 self.cache.remove(meta.namespace, meta.name, resource_version=meta.resource_version)
                 self._pass(meta.resource_version, gone=meta.uid)
             case "BOOKMARK":
-                self._pass(_bare(event.object).metadata.resource_version)
+                self._bookmark(_bare(event.object).metadata.resource_version)
             case "ERROR":
                 status = _status(event.object)
                 raise (
@@ -250,6 +243,11 @@ class Informer(Generic[T]):
             return
         self.cache.put(obj)
         self._pass(obj.metadata.resource_version)
+
+    def _bookmark(self, resource_version: str) -> None:
+        if version(resource_version) < version(self._version):
+            raise Gone("the server's versions went back: its storage was restored")
+        self._pass(resource_version)
 
     def _pass(self, resource_version: str, gone: str = "") -> None:
         if resource_version:

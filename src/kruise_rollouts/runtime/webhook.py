@@ -6,6 +6,7 @@ requests. What handlers decide is not known here.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
@@ -43,22 +44,40 @@ class ConversionError(Exception):
 
 
 class WebhookApp:
-    """Paths and their handlers."""
+    """Paths and their handlers.
 
-    def __init__(self, clock: Clock, *, handler_seconds: float = HANDLER_SECONDS) -> None:
+    Admission waits until `open()` is called, for handlers judge by what the caches hold; conversion does not, for
+    filling the caches may need it.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        handler_seconds: float = HANDLER_SECONDS,
+        on_review: Callable[[str, int, float], None] = lambda path, status, seconds: None,
+    ) -> None:
+        """`on_review` is told path, HTTP status and seconds of each review."""
         self._clock = clock
         self._limit = handler_seconds
+        self._on_review = on_review
         self._routes: dict[str, _Answer] = {}
+        self._opened = asyncio.Event()
 
     @property
     def paths(self) -> tuple[str, ...]:
         return tuple(self._routes)
+
+    def open(self) -> None:
+        """From now on admission reviews are judged."""
+        self._opened.set()
 
     def route(self, path: str, handler: AdmissionHandler) -> None:
         """Admission reviews sent to `path` are judged by `handler`. An ApiError it raises is a refusal."""
 
         async def answer(body: bytes) -> bytes:
             version, request = read_admission(body)
+            await self._opened.wait()
             try:
                 response = await handler(request)
             except ApiError as error:
@@ -85,6 +104,12 @@ class WebhookApp:
         answer = self._routes.get(path)
         if answer is None:
             return 404, f"no webhook at {path}".encode()
+        started = self._clock.mono()
+        status, said = await self._answer(path, answer, body)
+        self._on_review(path, status, self._clock.mono() - started)
+        return status, said
+
+    async def _answer(self, path: str, answer: _Answer, body: bytes) -> tuple[int, bytes]:
         try:
             return 200, await within(self._clock, self._limit, answer(body))
         except BadRequest as error:

@@ -1,0 +1,212 @@
+"""Tells people what happened: Notes become Events, repeated ones are counted instead of repeated.
+
+Telling never waits and never fails: a bounded queue, one sender, and what cannot be sent is dropped and counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+from msgspec import Struct
+
+from kruise_rollouts.kube.effects import JsonObject, Note, Ref
+from kruise_rollouts.kube.errors import AlreadyExists, ApiError, NotFound, TooManyRequests, Unavailable
+from kruise_rollouts.kube.objects import EVENT
+from kruise_rollouts.kube.protocols import Api, Clock
+
+from .apply import MERGE_PATCH
+from .clock import within
+from .log import log_of
+
+log = log_of(__name__)
+
+PENDING = 1000  # Events waiting to be sent; more are dropped
+REMEMBERED = 4096  # Events whose repetition is counted
+REPEAT_SECONDS = 600.0  # the same Note within this time is a repetition
+BURST = 25  # Events about one object at once,
+REFILL_SECONDS = 300.0  # then one in this time
+ATTEMPTS = 3
+MESSAGE_LIMIT = 1024  # characters; the API server refuses more
+NAME_LIMIT = 253
+
+Uid = Callable[[Ref], str]  # the uid of an object if we know it, else ""
+
+
+class _Told(Struct):
+    """One Event as it stands at the API server, or will."""
+
+    name: str
+    first: str
+    count: int  # how often it was told
+    sent: int = 0  # how often the API server knows of; 0: not created yet
+    last: float = 0.0  # mono
+
+
+class _Budget(Struct):
+    """How many more Events one object may have now."""
+
+    left: float
+    at: float  # mono
+
+
+class Recorder:
+    """`tell(note)` from anywhere in the loop; `run()` as a task sends."""
+
+    def __init__(
+        self,
+        api: Api,
+        clock: Clock,
+        *,
+        component: str,
+        instance: str = "",
+        uid_of: Uid = lambda ref: "",
+    ) -> None:
+        """`component` and `instance`: who says so, e.g. "rollout-controller" and the pod's name."""
+        self.dropped = 0
+        self._api = api
+        self._clock = clock
+        self._component = component
+        self._instance = instance or component
+        self._uid_of = uid_of
+        self._told: OrderedDict[Note, _Told] = OrderedDict()
+        self._pending: OrderedDict[Note, None] = OrderedDict()
+        self._budgets: OrderedDict[Ref, _Budget] = OrderedDict()
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def tell(self, note: Note) -> None:
+        """Sends `note` soon, as a new Event or as one more of a known one."""
+        told = self._told.get(note)
+        now = self._clock.mono()
+        if told is None or now - told.last > REPEAT_SECONDS:
+            if len(self._pending) >= PENDING or not self._within_budget(note.ref, now):
+                self.dropped += 1
+                return
+            wall = self._clock.now()
+            told = _Told(_name(note, wall), _time(wall), 0)
+        told.count += 1
+        told.last = now
+        self._told[note] = told
+        self._told.move_to_end(note)
+        self._pending[note] = None
+        if len(self._told) > REMEMBERED:
+            forgotten, _ = self._told.popitem(last=False)
+            self._pending.pop(forgotten, None)
+        self._idle.clear()
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Sends until cancelled."""
+        while True:
+            if not self._pending:
+                self._idle.set()
+                self._wake.clear()
+                await self._wake.wait()
+            note, _ = self._pending.popitem(last=False)
+            told = self._told.get(note)
+            if told is not None:
+                await self._deliver(note, told)
+
+    async def flush(self, seconds: float) -> None:
+        """Returns when all is sent, or after `seconds`."""
+        try:
+            await within(self._clock, seconds, self._idle.wait())
+        except TimeoutError:
+            log.warning("events were not sent before the stop", events=len(self._pending))
+
+    async def _deliver(self, note: Note, told: _Told) -> None:
+        for attempt in range(ATTEMPTS):
+            try:
+                await self._send(note, told)
+                return
+            except (Unavailable, TooManyRequests) as error:
+                await self._clock.sleep(error.retry_after or 2.0**attempt)
+            except ApiError as error:  # e.g. the namespace is being deleted
+                log.debug("an event was refused", ref=str(note.ref), reason=note.reason, error=error.message)
+                break
+        self.dropped += 1
+
+    async def _send(self, note: Note, told: _Told) -> None:
+        count = told.count
+        if told.sent:
+            try:
+                await self._count(note, told)
+                told.sent = count
+                return
+            except NotFound:  # Events live for an hour
+                told.name = _name(note, self._clock.now())
+        try:
+            body = msgspec.json.encode(self._event(note, told))
+            await self._api.request("POST", EVENT.path(_ns(note.ref)), body=body)
+        except AlreadyExists:  # the answer to an earlier attempt was lost
+            await self._count(note, told)
+        told.sent = count
+
+    async def _count(self, note: Note, told: _Told) -> None:
+        body = {"count": told.count, "lastTimestamp": _time(self._clock.now())}
+        await self._api.request(
+            "PATCH",
+            EVENT.path(_ns(note.ref), told.name),
+            body=msgspec.json.encode(body),
+            content_type=MERGE_PATCH,
+        )
+
+    def _event(self, note: Note, told: _Told) -> JsonObject:
+        ref = note.ref
+        involved = {
+            "apiVersion": ref.api_version,
+            "kind": ref.kind,
+            "namespace": ref.ns,
+            "name": ref.name,
+            "uid": self._uid_of(ref),
+        }
+        return {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": told.name, "namespace": _ns(ref)},
+            "involvedObject": {field: value for field, value in involved.items() if value},
+            "reason": note.reason,
+            "message": note.message[:MESSAGE_LIMIT],
+            "type": note.type,
+            "source": {"component": self._component},
+            "reportingComponent": self._component,
+            "reportingInstance": self._instance,
+            "firstTimestamp": told.first,
+            "lastTimestamp": _time(self._clock.now()),
+            "count": told.count,
+        }
+
+    def _within_budget(self, ref: Ref, now: float) -> bool:
+        """Takes one Event from the budget of `ref`; False if there is none left."""
+        budget = self._budgets.pop(ref, None) or _Budget(BURST, now)
+        budget.left = min(BURST, budget.left + (now - budget.at) / REFILL_SECONDS)
+        budget.at = now
+        self._budgets[ref] = budget
+        if len(self._budgets) > REMEMBERED:
+            self._budgets.popitem(last=False)
+        if budget.left < 1:
+            return False
+        budget.left -= 1
+        return True
+
+
+def _ns(ref: Ref) -> str:
+    """Events about cluster-scoped objects live in `default`."""
+    return ref.ns or "default"
+
+
+def _name(note: Note, now: datetime) -> str:
+    """A name nobody else makes: the object's, and a digest of what was said and when."""
+    said = f"{note.ref}|{note.type}|{note.reason}|{note.message}|{now.isoformat()}"
+    digest = hashlib.sha256(said.encode()).hexdigest()[:16]
+    return f"{note.ref.name[: NAME_LIMIT - 17]}.{digest}"
+
+
+def _time(now: datetime) -> str:
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
