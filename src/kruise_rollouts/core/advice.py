@@ -1,0 +1,78 @@
+"""What the author of a Rollout is warned of: things that are accepted and do not do what they seem to say.
+
+Warnings only; what is refused is in validation.py. Each is one line of at most 250 characters, said only when the
+spec is new or changed.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from kruise_rollouts.api.int_or_percent import scaled
+from kruise_rollouts.api.rollouts_v1beta1 import BlueGreenStrategy, CanaryStrategy, Rollout, Style, style_of
+
+# Kinds this version moves; for the others a Rollout is stored and shown, but does nothing.
+HANDLED = {("apps", "Deployment")}
+
+
+def advice_of(new: Rollout, old: Rollout | None) -> tuple[str, ...]:
+    """Warnings for the person who stores `new`; `old`: None on a create."""
+    if new.metadata.deletion_timestamp is not None or (old is not None and old.spec == new.spec):
+        return ()
+    strategy = new.spec.strategy.active
+    found = [*_about_workload(new)]
+    if strategy is not None:
+        found += _about_steps(strategy)
+        found += _about_fields(strategy, style_of(new.spec))
+    return tuple(found)
+
+
+def _about_workload(new: Rollout) -> list[str]:
+    ref = new.spec.workload_ref
+    if not ref.name:
+        return ["workloadRef.name is empty: this Rollout has no workload"]
+    if (ref.group, ref.kind) not in HANDLED:
+        return [
+            f"this controller does not release {ref.kind} ({ref.api_version}) step by step yet:"
+            f" {ref.name} keeps being updated by its own controller"
+        ]
+    return []
+
+
+def _about_steps(strategy: CanaryStrategy | BlueGreenStrategy) -> list[str]:
+    found = []
+    for number, step in enumerate(strategy.steps, 1):
+        if step.pause.duration is not None and step.pause.duration < 0:
+            found.append(f"step {number}: pause.duration {step.pause.duration} is negative and counts as 0")
+    routed = bool(strategy.traffic_routings or strategy.traffic_routing_ref)
+    with_traffic = [number for number, step in enumerate(strategy.steps, 1) if step.has_traffic]
+    if with_traffic and not routed:
+        found.append(
+            f"step {with_traffic[0]} sets traffic or matches, but there are no trafficRoutings: pods are released,"
+            " traffic goes to old and new pods alike"
+        )
+    for number, (before, after) in enumerate(pairwise(strategy.steps), 2):
+        was, now = before.traffic_percent, after.traffic_percent
+        if was is not None and now is not None and now < was:
+            found.append(f"step {number} has less traffic ({now}%) than the step before ({was}%)")
+    return found
+
+
+def _about_fields(strategy: CanaryStrategy | BlueGreenStrategy, style: Style | None) -> list[str]:
+    found = []
+    threshold = strategy.failure_threshold
+    tolerated = 0 if threshold is None else scaled(threshold, 100, up=True)
+    if tolerated is None or tolerated < 0 or (isinstance(threshold, str) and tolerated > 100):
+        found.append(
+            f'failureThreshold {threshold!r} should be a number of pods, or a percentage from "0%" to "100%"'
+        )
+    if isinstance(strategy, CanaryStrategy) and style is not Style.CANARY:
+        if strategy.patch_pod_template_metadata is not None:
+            found.append(
+                "patchPodTemplateMetadata has no effect: only the pods of a canary Deployment get it"
+            )
+        if strategy.enable_extra_workload_for_canary:
+            found.append(
+                "enableExtraWorkloadForCanary has no effect for this kind: its pods are replaced in batches"
+            )
+    return found
