@@ -1,0 +1,174 @@
+"""The whole wiring in one place: which kinds are watched, and which keys of which controller a change wakes.
+
+What the controllers decide is in core/, how keys are worked on in runtime/loop.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+from kruise_rollouts.api.apps import Deployment, LabelSelector, ReplicaSet
+from kruise_rollouts.api.core import Pod
+from kruise_rollouts.api.rollouts_v1beta1 import BatchRelease, Rollout
+from kruise_rollouts.kube.effects import Ref
+from kruise_rollouts.kube.labels import selector_of
+from kruise_rollouts.kube.objects import (
+    BATCH_RELEASE,
+    DEPLOYMENT,
+    POD,
+    REPLICA_SET,
+    ROLLOUT,
+    Meta,
+)
+from kruise_rollouts.kube.protocols import Api, Clock
+from kruise_rollouts.runtime.apply import Applier
+from kruise_rollouts.runtime.controller import Tell
+from kruise_rollouts.runtime.fetch import list_objects
+from kruise_rollouts.runtime.informer import Informer
+from kruise_rollouts.runtime.loop import Loop, Meter
+
+from .batches import BatchController
+from .engine import DeploymentEngine
+from .options import Options
+from .rollouts import RolloutController
+from .world import BY_OWNER, BY_WORKLOAD, World
+
+
+class Informers:
+    """One informer per kind that decisions look at."""
+
+    def __init__(self, api: Api, clock: Clock) -> None:
+        self.rollouts = Informer(
+            api, ROLLOUT, Rollout, clock=clock, indexes={BY_WORKLOAD: _rollouts_workload}
+        )
+        self.releases = Informer(
+            api, BATCH_RELEASE, BatchRelease, clock=clock, indexes={BY_WORKLOAD: _releases_workload}
+        )
+        self.deployments = Informer(api, DEPLOYMENT, Deployment, clock=clock)
+        self.replica_sets = Informer(api, REPLICA_SET, ReplicaSet, clock=clock, indexes={BY_OWNER: _owner})
+
+        self.all: tuple[Informer[Any], ...] = (
+            self.rollouts,
+            self.releases,
+            self.deployments,
+            self.replica_sets,
+        )
+        self.caches = {(i.kind.api_version, i.kind.kind): i.cache for i in self.all}  # for runtime.apply
+
+    def uid_of(self, ref: Ref) -> str:
+        """The uid of a watched object; "" if it is not there."""
+        cache = self.caches.get((ref.api_version, ref.kind))
+        found = cache.get(ref.ns, ref.name) if cache is not None else None
+        return str(found.metadata.uid) if found is not None else ""
+
+
+def world_of(informers: Informers, api: Api) -> World:
+    """What observe() sees."""
+
+    async def list_pods(ns: str, selector: LabelSelector) -> tuple[Pod, ...]:
+        return await list_objects(api, POD, ns, selector_of(selector), Pod)
+
+    return World(
+        rollouts=informers.rollouts.cache,
+        batch_releases=informers.releases.cache,
+        deployments=informers.deployments.cache,
+        replica_sets=informers.replica_sets.cache,
+        list_pods=list_pods,
+    )
+
+
+class Controllers:
+    """The loops of the three controllers, fed by the informers."""
+
+    def __init__(
+        self, world: World, informers: Informers, options: Options, *, apply: Applier, tell: Tell, clock: Clock, meter: Meter | None = None
+    ) -> None:  # fmt: skip
+        shared: dict[str, Any] = {"apply": apply, "tell": tell, "clock": clock, "meter": meter}
+        workers = options.workers
+        self._world = world
+        self.rollouts = Loop(RolloutController(options.gates), world, workers=workers.rollout, **shared)
+        self.releases = Loop(BatchController(options.gates), world, workers=workers.batch_release, **shared)
+        self.engine = Loop(DeploymentEngine(), world, workers=workers.deployment, **shared)
+        informers.rollouts.subscribe(self._rollout)
+        informers.releases.subscribe(self._release)
+        informers.deployments.subscribe(self._deployment)
+        informers.replica_sets.subscribe(self._replica_set)
+
+    @property
+    def all(self) -> tuple[Loop[Any, Any, Any], ...]:
+        return (self.rollouts, self.releases, self.engine)
+
+    def _rollout(self, old: Rollout | None, new: Rollout | None) -> None:
+        for rollout in _each(old, new):
+            self.rollouts.queue.add(_key(rollout.metadata))
+            if (old is None) != (new is None) or _ends(old) != _ends(new):
+                self._rivals(rollout)
+        if new is None or (old is not None and _ends(old) != _ends(new)):
+            # its BatchRelease ends with it
+            self.releases.queue.add(_key((new or old).metadata))  # type: ignore[union-attr]
+
+    def _rivals(self, rollout: Rollout) -> None:
+        """Other Rollouts of the same workload: one of them may take over, or learn that it comes second."""
+        for key in _rollouts_workload(rollout):
+            for other in self._world.rollouts.by(BY_WORKLOAD, key):
+                self.rollouts.queue.add(_key(other.metadata))
+
+    def _release(self, old: BatchRelease | None, new: BatchRelease | None) -> None:
+        for release in _each(old, new):
+            self.releases.queue.add(_key(release.metadata))
+            self.rollouts.queue.add(_key(release.metadata))  # a Rollout's BatchRelease has its name
+        if new is None and old is not None:
+            for key in _releases_workload(old):
+                for other in self._world.batch_releases.by(BY_WORKLOAD, key):
+                    self.releases.queue.add(_key(other.metadata))
+
+    def _deployment(self, old: Deployment | None, new: Deployment | None) -> None:
+        for deployment in _each(old, new):
+            self._wake(deployment.metadata.namespace, deployment.metadata.name)
+
+    def _replica_set(self, old: ReplicaSet | None, new: ReplicaSet | None) -> None:
+        for replica_set in _each(old, new):
+            owner = replica_set.metadata.controller
+            if owner is not None and owner.kind == DEPLOYMENT.kind:
+                self._wake(replica_set.metadata.namespace, owner.name)
+
+    def _wake(self, ns: str, name: str) -> None:
+        """Everything that looks at this Deployment. Costs nothing for those that no release concerns."""
+        self.engine.queue.add((ns, name))
+        key = (ns, "apps", DEPLOYMENT.kind, name)
+        for rollout in self._world.rollouts.by(BY_WORKLOAD, key):
+            self.rollouts.queue.add(_key(rollout.metadata))
+        for release in self._world.batch_releases.by(BY_WORKLOAD, key):
+            self.releases.queue.add(_key(release.metadata))
+
+
+def _each(old: Any, new: Any) -> Iterable[Any]:
+    """The object as it is; as it was, if it is gone."""
+    return (new,) if new is not None else (old,)
+
+
+def _ends(rollout: Rollout | None) -> tuple[bool, str]:
+    return (
+        rollout is None or rollout.metadata.deletion_timestamp is not None,
+        rollout.status.phase if rollout else "",
+    )
+
+
+def _key(meta: Meta) -> tuple[str, str]:
+    return (meta.namespace, meta.name)
+
+
+def _rollouts_workload(rollout: Rollout) -> Iterable[Hashable]:
+    ref = rollout.spec.workload_ref
+    return ((rollout.metadata.namespace, ref.group, ref.kind, ref.name),)
+
+
+def _releases_workload(release: BatchRelease) -> Iterable[Hashable]:
+    ref = release.spec.workload_ref
+    return ((release.metadata.namespace, ref.group, ref.kind, ref.name),)
+
+
+def _owner(replica_set: ReplicaSet) -> Iterable[Hashable]:
+    owner = replica_set.metadata.controller
+    return () if owner is None else (owner.uid,)
