@@ -14,10 +14,10 @@ from urllib.parse import SplitResult, parse_qs, quote, urlsplit
 from msgspec import Struct
 
 from kruise_rollouts.kube.effects import Json
+from kruise_rollouts.kube.quantity import parse_quantity
 
 from .cel_functions import FUNCTIONS, call, function, matches, method, pattern_of, to_string
 from .cel_values import NONE, CelError, Optional, compare, contains, equal, no_overload
-from .quantity import parse_quantity
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -253,8 +253,10 @@ def _maybe(parse: Callable[[str], Json], text: str) -> Json:
 def quantity(text: str) -> Quantity:
     try:
         return Quantity(parse_quantity(text))
-    except ValueError as error:
-        raise CelError(str(error)) from None
+    except ValueError:
+        raise CelError(
+            "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+        ) from None
 
 
 @method("asInteger", Quantity)
