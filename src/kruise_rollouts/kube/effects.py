@@ -46,7 +46,7 @@ class Patch(Struct, frozen=True, tag=True):
 
     ref: Ref
     body: JsonObject
-    subresource: Literal["", "status", "scale"] = ""
+    subresource: Literal["", "status", "scale", "finalize"] = ""
     resource_version: str = ""  # not "": the write fails with Conflict unless the live object still has it
 
 

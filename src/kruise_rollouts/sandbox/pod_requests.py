@@ -38,7 +38,9 @@ class PodRequests:
         if wanted_uid and wanted_uid != facts.uid(pod):
             raise conflict(resource, call.name, f"the pod has uid {facts.uid(pod)}, not {wanted_uid}")
         if facts.is_deleting(pod):
-            raise conflict(resource, call.name, f"pod {call.name} is being deleted, cannot be assigned to a host")
+            raise conflict(
+                resource, call.name, f"pod {call.name} is being deleted, cannot be assigned to a host"
+            )
         bound = facts.spec(pod).get("nodeName")
         if bound:
             raise conflict(resource, call.name, f'pod {call.name} is already assigned to node "{bound}"')

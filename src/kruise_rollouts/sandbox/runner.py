@@ -65,6 +65,7 @@ class Runner:
         )
         self._teller = Teller(server, self.world, clock, CONTROLLER_MANAGER)
         self._ends: dict[StorageKey, Callable[[], None]] = {}
+        self._kinds: dict[StorageKey, Id] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._something_told = asyncio.Event()
 
@@ -115,6 +116,7 @@ class Runner:
                 self._follow(storage, (storage[0], resource.kind))
         for storage in [s for s in self._ends if s not in served]:
             self._ends.pop(storage)()
+            self.world.forget(self._kinds.pop(storage))
 
     def _follow(self, storage: StorageKey, kind: Id) -> None:
         def changed(type: ChangeType, old: JsonObject | None, new: JsonObject | None) -> None:
@@ -128,6 +130,8 @@ class Runner:
                 self.world.put(kind, new)
                 self._feed(kind, old, new)
 
+        self._kinds[storage] = kind
+        self.world.served[kind] = f"{storage[1]}.{storage[0]}"
         self._ends[storage] = self._server.store.subscribe(*storage, changed)
         for obj in self._server.store.list(*storage):
             changed("ADDED", None, obj)

@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 from kruise_rollouts.kube.effects import Create, JsonObject, Note, Write
 from kruise_rollouts.kube.errors import ApiError
-from kruise_rollouts.kube.objects import DEPLOYMENT, NODE, POD, REPLICA_SET, Kind
+from kruise_rollouts.kube.objects import DEPLOYMENT, NAMESPACE, NODE, POD, REPLICA_SET, Kind
 from kruise_rollouts.runtime.controller import Key
 
 from .controllers import facts
 from .controllers.deployment import Deployments
 from .controllers.feeds import controller_of, controllers_controller, itself, key_of, when_gone
+from .controllers.garbage import GarbageCollector, concerned
+from .controllers.namespace import Namespaces, of_contents
 from .controllers.replicaset import ReplicaSets
 from .controllers.replicaset import refused as pod_refused
 from .controllers.world import World, id_of
@@ -22,13 +24,29 @@ from .scheduler import Scheduler
 
 CALM = 100  # pods; the controller of more waits a moment for further changes
 SECONDS_PER_POD = 2e-5
+NAMESPACE_SECONDS = 0.05  # between two looks at what is left in a namespace that goes away
 _NODE_USER = User("system:node", groups=("system:nodes", "system:masters", "system:authenticated"))
 _SCHEDULER_USER = User("system:kube-scheduler", groups=("system:masters", "system:authenticated"))
 
 
-def wirings(nodes: Nodes) -> tuple[Wiring, ...]:
-    """All of them, workloads first."""
-    return (_deployments(), _replica_sets(), _scheduler(), _kubelet(nodes))
+def wirings(nodes: Nodes, *, root_ca: str = "") -> tuple[Wiring, ...]:
+    """All of them, workloads first. `root_ca`: PEM, published in every namespace; "" for none."""
+    return (
+        _deployments(),
+        _replica_sets(),
+        Wiring(GarbageCollector(), {}, any_kind=concerned, keys_per_turn=16),
+        _namespaces(root_ca),
+        _scheduler(),
+        _kubelet(nodes),
+    )
+
+
+def _namespaces(root_ca: str) -> Wiring:
+    def pause(world: World, key: Key) -> float:
+        namespace = world.get(NAMESPACE, *key)
+        return NAMESPACE_SECONDS if namespace is not None and facts.is_deleting(namespace) else 0.0
+
+    return Wiring(Namespaces(root_ca), {id_of(NAMESPACE): itself}, any_kind=of_contents, pause=pause)
 
 
 def _deployments() -> Wiring:

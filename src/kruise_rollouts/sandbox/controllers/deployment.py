@@ -148,6 +148,8 @@ def decide_deployment(seen: DeploymentSeen) -> Decision[JsonObject]:
         return step.only_counted()
     step.status["conditions"] = pause_condition(dep, step.status.get("conditions") or [], seen.now)
     _sync_new(step)
+    if step.writes:
+        return step.rest(step.status)
     if dep.paused or _is_resized(step):
         step.resize(proportional(dep, step.new, step.old, facts.int_of(seen.status, "replicas")))
         if dep.paused:
@@ -167,6 +169,8 @@ def _roll(step: _Step) -> Decision[JsonObject]:
     if step.new is None:
         _create_new(step)
         return step.judged()
+    if any(r.lags for r in step.sets):
+        return step.judged()  # counts of a former size or minReadySeconds: its controller will speak up
     size = new_size(dep, step.sets, step.new)
     if step.resize([(step.new, size)] if size != step.new.size else []):
         return step.judged()

@@ -74,6 +74,12 @@ class Rs(Struct, frozen=True):
         """Sorts by age, oldest first."""
         return (facts.created(self.obj), self.name)
 
+    @property
+    def lags(self) -> bool:
+        """Its status is older than its spec."""
+        observed = facts.int_of(facts.status(self.obj), "observedGeneration")
+        return facts.int_of(facts.meta(self.obj), "generation") > observed
+
     def annotated(self, key: str) -> int | None:
         """A count kept in an annotation; None if it is absent or not one."""
         text = self.annotations.get(key, "")

@@ -51,6 +51,7 @@ class World:
         ] = {}  # controller uid, or "/" + namespace of orphans -> uid -> pod
         self._pod_by_uid: dict[str, Pod] = {}
         self._on_node: dict[str, dict[str, Pod]] = {}
+        self.served: dict[Id, str] = {}  # kinds there are, with what messages call their resource: "pods."
         self.refusals: dict[tuple[str, str, str], Refusal] = {}  # controller, namespace, name
 
     # -- feeding ----------------------------------------------------------------------------------
@@ -85,6 +86,12 @@ class World:
             self._disown(owner, uid)
         if kind == POD_ID:
             self._drop_pod(uid)
+
+    def forget(self, kind: Id) -> None:
+        """`kind` is no longer served."""
+        self.served.pop(kind, None)
+        for obj in tuple(self.of(kind)):
+            self.remove(kind, obj)
 
     def _disown(self, owner: str, uid: str) -> None:
         owned = self._owned.get(owner)
