@@ -5,11 +5,16 @@ An object is encoded once per stored version (`Entry.bytes`); gets, lists and wa
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
+import yaml
 
 from kruise_rollouts.kube.effects import JsonObject
+from kruise_rollouts.kube.errors import NotAcceptable
 
-from .negotiate import Form
+from . import table
+from .negotiate import PLAIN, Form
 from .pipeline import Parts
 from .reads import Page
 from .request import Call, Response
@@ -18,6 +23,8 @@ from .store import Entry
 from .watch import Encode, Watcher
 
 _encode = msgspec.json.Encoder().encode
+# The pure-Python dumper is far slower, but is there on every platform.
+_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 class Answers:
@@ -37,8 +44,23 @@ class Answers:
 
     async def one(self, call: Call, obj: JsonObject, form: Form, *, status: int) -> Response:
         """One object (or Status, Scale, ...)."""
-        body = await self._plain(call, obj)
-        return Response(status, body, form.content_type, _warnings(call))
+        if form.shape and obj.get("kind") == call.resource.kind:
+            return self._written(call, self._shaped(call, obj, form), form, status)
+        if form.yaml:
+            return self._written(call, obj, form, status)
+        return Response(status, await self._plain(call, obj), headers=warnings_of(call))
+
+    def _shaped(self, call: Call, obj: JsonObject, form: Form) -> JsonObject:
+        if form.shape == "PartialObjectMetadata":
+            return table.metadata_only(obj, form.version)
+        if form.shape == "PartialObjectMetadataList":
+            raise NotAcceptable(
+                f"you requested PartialObjectMetadataList, but the requested object is not a list ({_go(call.resource)})"
+            )
+        now, include = self._parts.clock.now(), table.include_of(call.query)
+        row = table.row(call.resource, obj, now, include, form.version)
+        meta = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
+        return table.table(call.resource, [row], meta, form.version)
 
     async def _plain(self, call: Call, obj: JsonObject) -> bytes:
         meta = obj.get("metadata") or {}
@@ -51,7 +73,33 @@ class Answers:
 
     async def listed(self, call: Call, page: Page, form: Form) -> Response:
         """A list."""
+        if form == PLAIN:
+            return Response(200, await self._list_bytes(call.resource, page), headers=warnings_of(call))
+        objects = [await self._parts.load(e, call.resource) for e in page.entries]
+        return self._written(call, self._shaped_list(call, objects, page.meta, form), form, 200)
+
+    def _shaped_list(self, call: Call, objects: list[JsonObject], meta: JsonObject, form: Form) -> JsonObject:
         resource = call.resource
+        match form.shape:
+            case "":
+                kind = {"kind": resource.list_kind, "apiVersion": resource.api_version}
+                return {**kind, "metadata": meta, "items": objects}
+            case "PartialObjectMetadataList":
+                kind = {"kind": form.shape, "apiVersion": f"meta.k8s.io/{form.version}"}
+                return {
+                    **kind,
+                    "metadata": meta,
+                    "items": [table.metadata_only(o, form.version) for o in objects],
+                }
+            case "PartialObjectMetadata":
+                raise NotAcceptable(
+                    f"you requested PartialObjectMetadata, but the requested object is a list ({_go(resource)}List)"
+                )
+        now, include = self._parts.clock.now(), table.include_of(call.query)
+        rows = [table.row(resource, o, now, include, form.version) for o in objects]
+        return table.table(resource, rows, meta, form.version)
+
+    async def _list_bytes(self, resource: Resource, page: Page) -> bytes:
         head = _encode(
             {"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": page.meta}
         )
@@ -63,25 +111,52 @@ class Answers:
         )
         items = [await self.encoded(e, resource) for e in page.entries]
         parts = [b"{" + i[cut:] for i in items] if cut else items
-        return Response(
-            200, head[:-1] + b',"items":[' + b",".join(parts) + b"]}", form.content_type, _warnings(call)
-        )
+        return b'%b,"items":[%b]}' % (head[:-1], b",".join(parts))
+
+    def _written(self, call: Call, obj: JsonObject, form: Form, status: int) -> Response:
+        if form.yaml:
+            text = yaml.dump(obj, Dumper=_DUMPER, default_flow_style=False, allow_unicode=True, width=1 << 20)
+            return Response(status, text.encode(), "application/yaml", warnings_of(call))
+        return Response(status, _encode(obj), headers=warnings_of(call))
 
     async def watch(self, call: Call, form: Form) -> Response:
         """The stream of a watch."""
-        encode = self._event_encoder(call.resource)
-        stream = self._watcher.open_watch(call, encode, "plain")
-        return Response(200, content_type=form.content_type, headers=_warnings(call), stream=stream)
+        shared = "" if form.shape == "Table" else form.shape or "plain"
+        stream = self._watcher.open_watch(call, self._event_encoder(call, form), shared)
+        return Response(200, headers=warnings_of(call), stream=stream)
 
-    def _event_encoder(self, resource: Resource) -> Encode:
+    def _event_encoder(self, call: Call, form: Form) -> Encode:
+        resource = call.resource
+
         async def plain(entry: Entry, first: bool) -> bytes:
             return await self.encoded(entry, resource)
 
-        return plain
+        async def metadata(entry: Entry, first: bool) -> bytes:
+            return _encode(table.metadata_only(entry.obj, form.version))
+
+        async def row(entry: Entry, first: bool) -> bytes:
+            obj = await self._parts.load(entry, resource)
+            line = table.row(resource, obj, self._parts.clock.now(), include, form.version)
+            meta = {"resourceVersion": obj["metadata"]["resourceVersion"]}
+            return _encode(table.table(resource, [line], meta, form.version, headed=first))
+
+        if form.shape == "Table":
+            include = table.include_of(call.query)
+            return row
+        return metadata if form.shape else plain
 
 
-def _warnings(call: Call) -> tuple[tuple[str, str], ...]:
+def _go(resource: Resource) -> str:
+    """The type's name in Kubernetes' own messages."""
+    if resource.custom:
+        return "*unstructured.Unstructured"
+    return f"*{resource.group.removesuffix('.k8s.io') or 'core'}.{resource.kind}"
+
+
+def warnings_of(call: Call) -> tuple[tuple[str, str], ...]:
     """Warning headers, each text once."""
+    if not call.warnings:
+        return ()
     quoted = (
         w.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ") for w in dict.fromkeys(call.warnings)
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import msgspec
+import yaml
 
 from kruise_rollouts.kube.effects import Json, JsonObject
 from kruise_rollouts.kube.errors import BadRequest, Cause, Details, TooLarge, UnsupportedMediaType
 
-from .pipeline import Hooks
+from . import protobuf
+from .pipeline import Expected, Hooks
 from .refusals import invalid_options, not_supported
 from .request import Call, Options
 from .writes import APPLY, JSON_PATCH, MERGE, STRATEGIC, unsupported_patch
@@ -17,6 +19,7 @@ ACCEPTED = (
     "the body of the request was in an unknown format - accepted media types include: "
     "application/json, application/yaml, application/vnd.kubernetes.protobuf"
 )
+PROTOBUF = "application/vnd.kubernetes.protobuf"
 _JSON = ("application/json", "")
 _VALIDATIONS = ("", "Ignore", "Strict", "Warn")
 _POLICIES = ("Foreground", "Background", "Orphan", "nil")
@@ -26,39 +29,127 @@ def decode_body(call: Call, body: bytes, hooks: Hooks) -> Call:
     """`call` with its body. Raises BadRequest, TooLarge, UnsupportedMediaType, Invalid."""
     if len(body) > LIMIT_BYTES:
         raise TooLarge(f"Request entity too large: limit is {LIMIT_BYTES}", details=Details())
+    if call.verb == "patch":
+        return _with_patch(call, body, hooks)
+    if call.content_type not in (*_JSON, "application/yaml", PROTOBUF):
+        raise UnsupportedMediaType(ACCEPTED)
     if call.verb.startswith("delete"):
         return _with_delete_options(call, body)
-    if call.verb == "patch":
-        return _with_patch(call, body)
-    if call.content_type not in (*_JSON, "application/yaml"):
-        raise UnsupportedMediaType(ACCEPTED)
-    obj = decode(body, call)
+    expected = _expected(call)
+    if call.content_type == PROTOBUF:
+        obj = _from_protobuf(body, expected)
+    else:
+        text = _yaml_as_json(body, expected) if call.content_type == "application/yaml" else body
+        obj, problems = hooks.decode(text, expected)
+        _tell(call, problems)
+    _check_kind(obj, expected)
     return msgspec.structs.replace(call, body=obj)
 
 
-def _with_patch(call: Call, body: bytes) -> Call:
+def _expected(call: Call) -> Expected:
+    """The kind that the path takes."""
+    resource = call.resource
+    sub = resource.subresource(call.subresource) if call.subresource else None
+    if sub is None or sub.kind == resource.kind:
+        return Expected(resource, resource.group, resource.version, resource.kind)
+    return Expected(None, sub.group, sub.version or resource.version, sub.kind)
+
+
+def _tell(call: Call, problems: tuple[str, ...]) -> None:
+    """Refuses, warns of, or ignores unknown and duplicate fields, as fieldValidation asks. Raises BadRequest."""
+    if not problems or call.options.field_validation == "Ignore":
+        return
+    if call.options.field_validation == "Strict":
+        raise BadRequest(f"{_strict_prefix(call)}strict decoding error: {', '.join(problems)}")
+    call.warnings.extend(problems)
+
+
+def _strict_prefix(call: Call) -> str:
+    resource = call.resource
+    if resource.custom:
+        return ""
+    return f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
+
+
+def _from_protobuf(body: bytes, expected: Expected) -> JsonObject:
+    try:
+        return protobuf.decode(body, expected.api_version, expected.kind)
+    except protobuf.Malformed as bad:
+        raise BadRequest(f"{_unrecognised(expected)}{bad}") from None
+    except LookupError as bad:
+        raise BadRequest(str(bad.args[0])) from None
+
+
+def _unrecognised(expected: Expected) -> str:
+    return (
+        f"the object provided is unrecognized (must be of type {expected.kind}): couldn't get version/kind; "
+    )
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML as JSON: dates stay text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _yaml_as_json(body: bytes, expected: Expected) -> bytes:
+    try:
+        value = yaml.load(body, Loader=_Loader)
+        return msgspec.json.encode(value)
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, ValueError, RecursionError) as bad:
+        first = str(bad).splitlines()[0] if str(bad) else "cannot be read"
+        raise BadRequest(f"{_unrecognised(expected)}yaml: {first}") from None
+
+
+def _check_kind(obj: JsonObject, expected: Expected) -> None:
+    kind, api_version = obj.get("kind") or expected.kind, obj.get("apiVersion") or expected.api_version
+    if not isinstance(kind, str) or not isinstance(api_version, str):
+        raise BadRequest(f"{_unrecognised(expected)}kind and apiVersion must be strings")
+    if (kind, api_version) == (expected.kind, expected.api_version):
+        return
+    version = api_version.rpartition("/")[2]
+    if expected.resource is not None and expected.resource.custom:
+        group = api_version.rpartition("/")[0]
+        if (kind, group) != (expected.kind, expected.group):
+            raise BadRequest(
+                f"the API version in the data ({api_version}) does not match the expected API version "
+                f"({expected.api_version})"
+                if kind == expected.kind
+                else f'{kind} in version "{version}" cannot be handled as a {expected.kind}: no kind "{kind}" is '
+                f'registered for version "{api_version}"'
+            )
+    raise BadRequest(
+        f'{kind} in version "{version}" cannot be handled as a {expected.kind}: converting ({version}.{kind}) to '
+        f"({expected.package}.{expected.kind}): unknown conversion"
+    )
+
+
+def _with_patch(call: Call, body: bytes, hooks: Hooks) -> Call:
     if call.content_type not in (MERGE, STRATEGIC, JSON_PATCH, *APPLY):
         raise UnsupportedMediaType("415: Unsupported Media Type", details=Details())
     if call.content_type == STRATEGIC and call.resource.custom:
         raise unsupported_patch(call)
+    if call.content_type in APPLY:
+        expected = _expected(call)
+        if not call.options.field_manager:
+            cause = Cause("FieldValueRequired", "Required value: is required for apply patch", "fieldManager")
+            raise invalid_options("PatchOptions", cause)
+        obj, problems = hooks.decode(_yaml_as_json(body, expected), expected)
+        _tell(call, problems)
+        _check_kind(obj, expected)
+        return msgspec.structs.replace(call, body=obj)
+    if call.options.force:
+        cause = Cause("FieldValueForbidden", "Forbidden: may not be specified for non-apply patch", "force")
+        raise invalid_options("PatchOptions", cause)
     try:
         patch: Json = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as bad:
         raise BadRequest(f"error decoding patch: {bad}") from None
     return msgspec.structs.replace(call, body=patch)
-
-
-def decode(body: bytes, call: Call) -> JsonObject:
-    """The object in `body`, checked to be of the kind that the path takes."""
-    kind = call.resource.kind
-    wrong = f"the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse error: "
-    try:
-        obj: Json = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as bad:
-        raise BadRequest(f"{wrong}{bad}") from None
-    if not isinstance(obj, dict):
-        raise BadRequest(f"{wrong}json: cannot unmarshal into an object")
-    return obj
 
 
 class _Preconditions(msgspec.Struct, rename="camel"):
@@ -76,8 +167,11 @@ class _DeleteOptions(msgspec.Struct, rename="camel"):
 
 def _with_delete_options(call: Call, body: bytes) -> Call:
     try:
-        given = msgspec.json.decode(body, type=_DeleteOptions)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as bad:
+        if call.content_type == PROTOBUF:
+            given = msgspec.convert(protobuf.decode(body, "v1", "DeleteOptions"), type=_DeleteOptions)
+        else:
+            given = msgspec.json.decode(body, type=_DeleteOptions)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, protobuf.Malformed, LookupError) as bad:
         raise BadRequest(f"couldn't get version/kind; json parse error: {bad}") from None
     asked = call.options
     policy = given.propagation_policy or asked.propagation

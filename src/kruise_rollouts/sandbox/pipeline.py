@@ -17,16 +17,17 @@ from datetime import datetime
 from random import Random
 from typing import Protocol, TypeAlias
 
+import msgspec
 from msgspec import Struct
 
 from kruise_rollouts.kube.effects import Json, JsonObject
-from kruise_rollouts.kube.errors import Cause
+from kruise_rollouts.kube.errors import BadRequest, Cause
 from kruise_rollouts.kube.patch import merge_patch
 from kruise_rollouts.kube.protocols import Clock
 
 from .convert import convert
 from .defaults import apply_defaults
-from .request import ANONYMOUS, SYSTEM, Call, Target, User
+from .request import ANONYMOUS, SYSTEM, Call, Query, Target, User
 from .resources import Registry, Resource
 from .store import Entry, Store
 from .validation import validate
@@ -47,6 +48,26 @@ class Attempt(Struct, frozen=True):
     options: JsonObject  # CreateOptions, UpdateOptions, ... as webhooks see them
 
 
+class Expected(Struct, frozen=True):
+    """The kind a request's body must be of."""
+
+    resource: Resource | None  # None: the body is of another kind than the resource (Scale, Eviction, ...)
+    group: str
+    version: str
+    kind: str
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def package(self) -> str:
+        """What Kubernetes' own messages call the group."""
+        return self.group.removesuffix(".k8s.io").removesuffix(".authorization") or "core"
+
+
+# The object in a body, and the unknown and duplicate fields in it, worded. Raises BadRequest.
+Decode: TypeAlias = Callable[[bytes, Expected], tuple[JsonObject, tuple[str, ...]]]
 Mutate: TypeAlias = Callable[[Attempt], Awaitable[tuple[JsonObject | None, tuple[str, ...]]]]
 Check: TypeAlias = Callable[[Attempt], Awaitable[tuple[str, ...]]]
 Convert: TypeAlias = Callable[[list[JsonObject], Resource, str], Awaitable[list[JsonObject]]]
@@ -111,6 +132,23 @@ def _applied(
     return applied if live is None else _merged(resource, live, applied)
 
 
+def _decoded(body: bytes, expected: Expected) -> tuple[JsonObject, tuple[str, ...]]:
+    wrong = (
+        f"the object provided is unrecognized (must be of type {expected.kind}): couldn't get version/kind; "
+    )
+    try:
+        obj: Json = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as bad:
+        raise BadRequest(f"{wrong}json parse error: {bad}") from None
+    if not isinstance(obj, dict):
+        raise BadRequest(f"{wrong}json parse error: an object is expected")
+    return obj, ()
+
+
+def _no_log(pod: JsonObject, container: str, query: Query) -> bytes:
+    return b""
+
+
 def _anybody(headers: Mapping[str, str]) -> User:
     return SYSTEM if "authorization" in headers else ANONYMOUS
 
@@ -130,6 +168,8 @@ class Hooks:
         self.convert: Convert = _as_is  # of custom resources, to the given apiVersion
         self.prepare: Callable[[Resource, JsonObject], JsonObject] = apply_defaults
         self.validate: Validate = validate
+        self.decode: Decode = _decoded
+        self.log: Callable[[JsonObject, str, Query], bytes] = _no_log  # what a pod's container has written
         self.track: Track = _untracked
         self.apply: Apply = _applied
         self.strategic: Strategic = _merged

@@ -14,7 +14,6 @@ from kruise_rollouts.kube.errors import BadRequest, Cause, Gone
 from .pipeline import Parts
 from .refusals import invalid_options, not_allowed, not_found, not_supported, too_large_version
 from .request import Call, Options
-from .resources import Resource
 from .selectors import matches_fields, matches_labels, parse_fields, parse_labels
 from .store import Entry
 from .subresources import view_of
@@ -206,6 +205,8 @@ class Reader:
                 return _cut(table.at(asked, wanted.ns), wanted, asked, options)
             except Gone:
                 raise Gone(EXPIRED) from None
+        if options.resource_version == "0":  # whatever is there, whole: a limit is not honoured then
+            options = msgspec.structs.replace(options, limit=0)
         return _cut(table.range(wanted.ns), wanted, store.rv, options)
 
     def _next_page(self, call: Call, wanted: Filter) -> Page:
@@ -241,8 +242,3 @@ def _cut(entries: Iterable[Entry], wanted: Filter, rv: int, options: Options) ->
     relative = last[len(wanted.ns) + 1 :] if wanted.ns else last
     remaining = len(passing) - limit if wanted.whole else None
     return Page(tuple(passing[:limit]), rv, token_of(rv, relative), remaining)
-
-
-def is_listed_with_kind(resource: Resource) -> bool:
-    """Whether items of a list carry apiVersion and kind: those of custom resources do."""
-    return resource.custom

@@ -30,7 +30,8 @@ _COUNTED = frozenset((
     ("scheduling.k8s.io", "priorityclasses"),
 ))  # fmt: skip
 # Kinds whose status a client may set when it creates them.
-_STATUS_KEPT = frozenset((("", "nodes"), ("", "namespaces")))
+_STATUS_KEPT = frozenset((("", "nodes"),))
+NAMESPACES = ("", "namespaces")
 _FIRST_STATUS: dict[tuple[str, str], JsonObject] = {
     ("", "pods"): {"phase": "Pending"},
     ("", "namespaces"): {"phase": "Active"},
@@ -109,6 +110,8 @@ def first_version(resource: Resource, obj: JsonObject, ns: str) -> JsonObject:
     if counts_generation(resource):
         meta["generation"] = 1
     out = {**obj, "metadata": meta}
+    if resource.storage == NAMESPACES:
+        out["spec"] = {**(obj.get("spec") or {}), "finalizers": ["kubernetes"]}
     if resource.has_status and resource.storage not in _STATUS_KEPT:
         out.pop("status", None)
     if not resource.custom and resource.has_status and "status" not in out:
@@ -132,6 +135,8 @@ def next_version(resource: Resource, new: JsonObject, live: JsonObject, subresou
         return _next_status(resource, new, live)
     meta = _kept(new["metadata"], was)
     out = {**new, "metadata": meta}
+    if resource.storage == NAMESPACES and subresource != "finalize":
+        out["spec"] = live.get("spec") or {}
     if resource.has_status:
         if "status" in live:
             out["status"] = live["status"]
@@ -212,4 +217,4 @@ def is_released(resource: Resource, obj: JsonObject) -> bool:
     meta = obj["metadata"]
     if not meta.get("deletionTimestamp") or meta.get("finalizers") or meta.get("deletionGracePeriodSeconds"):
         return False
-    return not (resource.storage == ("", "namespaces") and (obj.get("spec") or {}).get("finalizers"))
+    return not (resource.storage == NAMESPACES and (obj.get("spec") or {}).get("finalizers"))

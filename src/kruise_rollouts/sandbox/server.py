@@ -14,12 +14,13 @@ from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.errors import ApiError
 from kruise_rollouts.kube.protocols import Clock
 
-from .answers import Answers
-from .body import decode_body
+from .answers import Answers, warnings_of
+from .body import check_options, decode_body
 from .deletion import Deleter
 from .discovery import Discovery
 from .negotiate import form_of
 from .pipeline import Hooks, Parts
+from .pod_subresources import PodActions, no_containers
 from .reads import PageExpired, Reader
 from .refusals import no_such_path, not_allowed, status_body
 from .request import SYSTEM, Call, Options, Request, Response, Target, User, options_of, route
@@ -29,6 +30,7 @@ from .watch import Watcher
 from .writes import Writer
 
 _BODY_VERBS = ("create", "update", "patch")
+_STREAMS = ("log", "exec", "attach", "portforward", "proxy")
 
 
 class Server:
@@ -53,6 +55,9 @@ class Server:
         self.watcher = Watcher(self.parts)
         self.discovery = Discovery(self.registry)
         self._answers = Answers(self.parts, self.watcher)
+        self._pods = PodActions(self.parts, self.deleter)
+        self.hooks.subresources.setdefault(("pods", "binding"), self._pods.bind)
+        self.hooks.subresources.setdefault(("pods", "eviction"), self._pods.evict)
 
     async def call(
         self,
@@ -121,13 +126,22 @@ class Server:
         options = options_of(request.query, request.headers.get("user-agent", ""))
         form = form_of(request.headers.get("accept", ""), target.verb)
         call = self._call(request, target, call_of, options, user)
+        if call.subresource in _STREAMS:
+            return self._stream(call)
         if call.verb == "watch":
             return await self._answers.watch(call, form)
         if call.verb == "list":
             return await self._answers.listed(call, self.reader.page(call), form)
         obj = await self.run(call)
-        created = call.verb == "create" and not call.subresource
+        created = call.verb == "create"
         return await self._answers.one(call, obj, form, status=201 if created else 200)
+
+    def _stream(self, call: Call) -> Response:
+        """What would talk to a container: its log can be read, the rest is refused."""
+        if call.subresource != "log":
+            raise no_containers(call.resource, call.subresource)
+        pod, container = self._pods.check_log(call)
+        return Response(200, self.hooks.log(pod, container, call.query), "text/plain", warnings_of(call))
 
     def _resource(self, target: Target) -> Resource:
         """The resource, if it serves the verb. Raises NotFound, MethodNotAllowed."""
@@ -161,8 +175,12 @@ class Server:
             query=request.query,
             warnings=warnings,
         )
+        if target.subresource in _STREAMS:
+            return call
         if target.verb in _BODY_VERBS or (target.verb.startswith("delete") and request.body):
             call = decode_body(call, request.body, self.hooks)
+        if target.verb in _BODY_VERBS or target.verb.startswith("delete"):
+            check_options(target.verb, call.options)
         return call
 
     def _elsewhere(self, request: Request, target: Target) -> Response:

@@ -67,6 +67,7 @@ class Feed:
         self._lines: list[bytes] = []
         self._lock = asyncio.Lock()
         self.users = 0
+        self.headed = False
 
     async def lines(self, cursor: int) -> tuple[list[bytes], int]:
         """Lines of the changes from `cursor` on, and the next cursor. Raises Gone if they are no longer known."""
@@ -96,7 +97,12 @@ class Feed:
         told = judge(self._wanted, change)
         if told is None:
             return b""
-        return line(told[0], await self._encode(told[1], False))
+        return line(told[0], await self._encode(told[1], self._headless()))
+
+    def _headless(self) -> bool:
+        """Whether this is the first event of a watch that has not shown its columns yet."""
+        first, self.headed = not self.headed, True
+        return first
 
 
 class Watcher:
@@ -155,6 +161,7 @@ class Watcher:
             cursor = table.start + len(table.log)
             at = self._parts.store.rv
             async for chunk in self._initial(table, wanted, encode):
+                feed.headed = True
                 yield chunk
             if options.send_initial_events and options.allow_bookmarks:
                 yield self._bookmark(call.resource, at, initial=True)

@@ -1,0 +1,114 @@
+"""What the cells of printed tables have in common: ages, lists that are cut short, selectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+from kruise_rollouts.kube.effects import Json, JsonObject
+
+Cells: TypeAlias = list[Json]
+Printer: TypeAlias = Callable[[JsonObject, datetime], Cells]
+
+NONE, UNSET, UNKNOWN = "<none>", "<unset>", "<unknown>"
+
+
+def moment(text: str | None) -> datetime | None:
+    """The instant of a timestamp; None if there is none, or it cannot be read."""
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def duration(seconds: float) -> str:
+    """A length of time in at most two units, as kubectl prints ages."""
+    whole = int(seconds)
+    if whole < -1:
+        return "<invalid>"
+    if whole < 0:
+        return "0s"
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
+    if whole < 120:
+        return f"{whole}s"
+    if minutes < 10:
+        return _two(minutes, "m", whole % 60, "s")
+    if minutes < 180:
+        return f"{minutes}m"
+    if hours < 8:
+        return _two(hours, "h", minutes % 60, "m")
+    if hours < 48:
+        return f"{hours}h"
+    if hours < 192:
+        return _two(days, "d", hours % 24, "h")
+    if days < 730:
+        return f"{days}d"
+    if days < 2920:
+        return _two(days // 365, "y", days % 365, "d")
+    return f"{days // 365}y"
+
+
+def _two(big: int, unit: str, small: int, smaller: str) -> str:
+    return f"{big}{unit}{small}{smaller}" if small else f"{big}{unit}"
+
+
+def age(text: str | None, now: datetime) -> str:
+    """Time since a timestamp."""
+    at = moment(text)
+    return UNKNOWN if at is None else duration((now - at).total_seconds())
+
+
+def age_of(obj: JsonObject, now: datetime) -> str:
+    return age(obj["metadata"].get("creationTimestamp"), now)
+
+
+def spec_of(obj: JsonObject) -> JsonObject:
+    return obj.get("spec") or {}
+
+
+def status_of(obj: JsonObject) -> JsonObject:
+    return obj.get("status") or {}
+
+
+def name_of(obj: JsonObject) -> str:
+    return str(obj["metadata"]["name"])
+
+
+def at_most(items: Iterable[str], limit: int = 3) -> str:
+    """Items joined by commas, the rest counted."""
+    every = list(items)
+    if not every:
+        return NONE
+    if len(every) <= limit:
+        return ",".join(every)
+    return f"{','.join(every[:limit])} + {len(every) - limit} more..."
+
+
+def labels_text(labels: dict[str, str] | None) -> str:
+    return ",".join(f"{k}={v}" for k, v in sorted((labels or {}).items())) or NONE
+
+
+def selector_text(selector: JsonObject | None) -> str:
+    """A LabelSelector on one line; <none> if it selects everything."""
+    selector = selector or {}
+    parts = [(k, f"{k}={v}") for k, v in (selector.get("matchLabels") or {}).items()]
+    for e in selector.get("matchExpressions") or ():
+        key, values = e["key"], ",".join(sorted(e.get("values") or ()))
+        text = {
+            "In": f"{key} in ({values})",
+            "NotIn": f"{key} notin ({values})",
+            "Exists": key,
+            "DoesNotExist": f"!{key}",
+        }
+        parts.append((key, text[e["operator"]]))
+    return ",".join(text for _, text in sorted(parts)) or NONE
+
+
+def containers(template: JsonObject) -> Cells:
+    """The Containers and Images columns of a pod template."""
+    found = (template.get("spec") or {}).get("containers") or ()
+    return [",".join(c["name"] for c in found), ",".join(c.get("image", "") for c in found)]

@@ -1,0 +1,179 @@
+"""What can be done to a pod besides writing it: bind it to a node, evict it, read its log."""
+
+from __future__ import annotations
+
+from kruise_rollouts.kube.effects import JsonObject
+from kruise_rollouts.kube.errors import ApiError, BadRequest, Cause, Details, InternalError, TooManyRequests
+
+from .deletion import Deleter
+from .pipeline import Parts
+from .refusals import conflict, not_found
+from .request import Call, Options
+from .resources import Resource
+from .rules import timestamp
+from .selectors import matches, of_object
+
+RETRY_SECONDS = 10
+SUCCESS: JsonObject = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+_PDB = ("policy", "poddisruptionbudgets")
+
+
+class PodActions:
+    """Answers pods/binding, pods/eviction and pods/log."""
+
+    def __init__(self, parts: Parts, deleter: Deleter) -> None:
+        self._parts = parts
+        self._deleter = deleter
+
+    async def bind(self, call: Call) -> JsonObject:
+        """Puts the pod on the node that the Binding names. Raises NotFound, Conflict, BadRequest."""
+        target = (call.body or {}).get("target") or {}
+        node = target.get("name") or ""
+        if target.get("kind") not in (None, "", "Node") or not node:
+            raise BadRequest("a Binding must name a node as its target")
+        entry = self._parts.store.entry("", "pods", call.ns, call.name)
+        if entry is None:
+            raise not_found(call.resource, call.name)
+        pod = entry.obj
+        spec, status, meta = pod.get("spec") or {}, pod.get("status") or {}, pod["metadata"]
+        if meta.get("deletionTimestamp"):
+            raise conflict(
+                call.resource, call.name, f"pod {call.name} is being deleted, cannot be assigned to a host"
+            )
+        if spec.get("nodeName"):
+            raise conflict(
+                call.resource, call.name, f'pod {call.name} is already assigned to node "{spec["nodeName"]}"'
+            )
+        if spec.get("schedulingGates"):
+            raise conflict(call.resource, call.name, f"pod {call.name} has non-empty .spec.schedulingGates")
+        if call.options.dry_run:
+            return SUCCESS
+        now = timestamp(self._parts.clock.now())
+        scheduled = {
+            "type": "PodScheduled",
+            "status": "True",
+            "lastProbeTime": None,
+            "lastTransitionTime": now,
+        }
+        others = [c for c in status.get("conditions") or () if c.get("type") != "PodScheduled"]
+        given = (call.body or {}).get("metadata") or {}
+        new_meta = {**meta}  # the generation stays: the server changes the spec here, not a client
+        if given.get("annotations"):
+            new_meta["annotations"] = {**(meta.get("annotations") or {}), **given["annotations"]}
+        bound = {
+            **pod,
+            "metadata": new_meta,
+            "spec": {**spec, "nodeName": node},
+            "status": {**status, "conditions": [*others, scheduled]},
+        }
+        self._parts.store.update("", "pods", bound, entry)
+        return SUCCESS
+
+    async def evict(self, call: Call) -> JsonObject:
+        """Deletes the pod unless a PodDisruptionBudget forbids it now. Raises TooManyRequests, NotFound."""
+        pod = self._parts.store.get("", "pods", call.ns, call.name)
+        if pod is None:
+            raise not_found(call.resource, call.name)
+        phase = (pod.get("status") or {}).get("phase")
+        if phase not in ("Succeeded", "Failed", "Pending") and not pod["metadata"].get("deletionTimestamp"):
+            await self._count_disruption(call, pod)
+        given = (call.body or {}).get("deleteOptions") or {}
+        before = given.get("preconditions") or {}
+        options = Options(
+            dry_run=call.options.dry_run or bool(given.get("dryRun")),
+            grace_period_seconds=given.get("gracePeriodSeconds"),
+            propagation=given.get("propagationPolicy") or "",
+            uid=before.get("uid"),
+            precondition_rv=before.get("resourceVersion"),
+        )
+        await self._deleter.delete(Call("delete", call.resource, call.ns, call.name, "", options, call.user))
+        return SUCCESS
+
+    async def _count_disruption(self, call: Call, pod: JsonObject) -> None:
+        """Takes one of the disruptions a budget allows. Raises TooManyRequests if it allows none."""
+        parts = self._parts
+        labels = pod["metadata"].get("labels") or {}
+        budgets = [b for b in parts.store.list(*_PDB, call.ns) if _covers(b, labels)]
+        if not budgets:
+            return
+        if len(budgets) > 1:
+            raise InternalError(
+                "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
+            )
+        budget = budgets[0]
+        meta, status = budget["metadata"], budget.get("status") or {}
+        name = meta["name"]
+        if (status.get("observedGeneration") or 0) < (meta.get("generation") or 0):
+            raise _forbidden(f"The disruption budget {name} is still being processed by the server.")
+        if not _ready(pod):
+            healthy = (status.get("currentHealthy") or 0) >= (status.get("desiredHealthy") or 0)
+            always = (budget.get("spec") or {}).get("unhealthyPodEvictionPolicy") == "AlwaysAllow"
+            if always or (healthy and (status.get("desiredHealthy") or 0) > 0):
+                return
+        allowed = status.get("disruptionsAllowed") or 0
+        if allowed <= 0:
+            raise _forbidden(
+                f"The disruption budget {name} needs {status.get('desiredHealthy') or 0} healthy pods and has "
+                f"{status.get('currentHealthy') or 0} currently"
+            )
+        if call.options.dry_run:
+            return
+        entry = parts.store.entry(*_PDB, call.ns, name)
+        if entry is None:
+            return
+        disrupted = {
+            **(status.get("disruptedPods") or {}),
+            pod["metadata"]["name"]: timestamp(parts.clock.now()),
+        }
+        counted = {**status, "disruptionsAllowed": allowed - 1, "disruptedPods": disrupted}
+        parts.store.update(*_PDB, {**budget, "status": counted}, entry)
+
+    def check_log(self, call: Call) -> tuple[JsonObject, str]:
+        """The pod and the container whose log is asked for. Raises NotFound, BadRequest."""
+        pod = self._parts.store.get("", "pods", call.ns, call.name)
+        if pod is None:
+            raise not_found(call.resource, call.name)
+        spec = pod.get("spec") or {}
+        names = [c["name"] for c in spec.get("containers") or ()]
+        every = [
+            c["name"] for kind in ("initContainers", "ephemeralContainers") for c in spec.get(kind) or ()
+        ]
+        wanted = next((v for k, v in call.query if k == "container"), "")
+        if not wanted and len(names) == 1:
+            wanted = names[0]
+        if not wanted:
+            raise BadRequest(
+                f"a container name must be specified for pod {call.name}, choose one of: [{' '.join(names)}]"
+            )
+        if wanted not in (*names, *every):
+            raise BadRequest(f"container {wanted} is not valid for pod {call.name}")
+        if not spec.get("nodeName"):
+            raise BadRequest(f"pod {call.name} does not have a host assigned")
+        return pod, wanted
+
+
+def _covers(budget: JsonObject, labels: dict[str, str]) -> bool:
+    selector = of_object((budget.get("spec") or {}).get("selector"))
+    return selector is not None and matches(selector, labels)
+
+
+def _ready(pod: JsonObject) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
+
+
+def _forbidden(why: str) -> ApiError:
+    return TooManyRequests(
+        "Cannot evict pod as it would violate the pod's disruption budget.",
+        details=Details(causes=(Cause(reason="DisruptionBudget", message=why),)),
+        retry_after=RETRY_SECONDS if "processed" in why else None,
+    )
+
+
+def no_containers(resource: Resource, subresource: str) -> ApiError:
+    """The sandbox runs no container: nothing to attach to."""
+    return ApiError(
+        f"{resource.plural}/{subresource}: pods of the sandbox have no running processes",
+        code=501,
+        reason="NotImplemented",
+    )
