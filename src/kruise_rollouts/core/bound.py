@@ -28,8 +28,8 @@ class Pods(Struct, frozen=True):
     """What a bound is computed from."""
 
     total: int  # wanted
-    new: int  # existing, of the new revision
-    old: int  # existing, of all others
+    old: int  # existing, of all revisions but the new one
+    kept_back: int  # old ones that stay until others are gone, 0..old
     ready: int  # new ones that are available by the person's own minReadySeconds
 
 
@@ -40,7 +40,7 @@ def bound_of(target: int, pods: Pods, allowed: Slack, in_force: int) -> Bound | 
     be by now, do not come back during a move: new ones would fill the gap.
     """
     gone = max(0, pods.total - pods.old)
-    unavailable = max(gone, min(target, pods.ready + allowed.unavailable))
+    unavailable = max(gone, min(target, pods.ready + allowed.unavailable, pods.total - pods.kept_back))
     surge = min(allowed.surge, target - max(unavailable, min(in_force, target)))
     return Bound(unavailable, surge) if unavailable or surge else None
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from kruise_rollouts.api.annotations import (
     ExtraStatus,
@@ -28,19 +29,20 @@ from kruise_rollouts.api.keys import (
     DEPLOYMENT_EXTRA_STATUS,
     DEPLOYMENT_STRATEGY,
     DESIRED_REPLICAS,
-    MAX_PROGRESS_SECONDS,
     MAX_READY_SECONDS,
 )
 from kruise_rollouts.kube.effects import Decision, JsonObject, Note, Patch, Ref, Write
 from kruise_rollouts.kube.objects import DEPLOYMENT, REPLICA_SET
 
-from .bound import Bound, Pods, bound_of, resting_update, rolling_update
+from .bound import Pods, bound_of, resting_update, rolling_update
 from .plan import Slack, slack, updated_limit
 from .revision import Revisions, revisions_of
 from .settings import (
     Settings,
+    at_rest,
     is_moving,
     is_recreate,
+    on_the_move,
     original_of,
     own_rolling_update,
     restored_spec,
@@ -103,7 +105,7 @@ def decide(seen: DeploymentSnapshot) -> Decision[ExtraStatus]:
     if view.problem:
         return _rest(view, view.problem)
     if _waits_for_scaling(view):
-        return Decision(_status(view))
+        return Decision(seen.status)
     target = _target(view)
     return _move(view, target) if target else _rest(view)
 
@@ -198,7 +200,7 @@ def _target(view: _View) -> int:
 # --- at rest -------------------------------------------------------------------------------------------------------
 
 
-def _rest(view: _View, message: str = "", *, marked: bool = False) -> Decision[ExtraStatus]:
+def _rest(view: _View, message: str = "") -> Decision[ExtraStatus]:
     """Nothing moves. Surplus pods that are not ready go; others stay until it is safe to let them go."""
     surplus = 0 if view.is_scaling else max(0, view.existing - view.total)
     trims = _trims(view, surplus) if surplus else ()
@@ -212,17 +214,12 @@ def _rest(view: _View, message: str = "", *, marked: bool = False) -> Decision[E
         writes.append(Patch(view.seen.ref, {"spec": {"strategy": {"rollingUpdate": {"maxSurge": left}}}}))
     else:
         writes += _settle(view, _resting(view, left), status)
-    writes += _marks(view, moving=marked)
+    writes += _marks(view, moving=False)
     return _decision(view, status, writes)
 
 
 def _resting(view: _View, surplus: int) -> Settings:
-    return Settings(
-        paused=True,
-        min_ready_seconds=view.original.min_ready_seconds,
-        progress_deadline_seconds=view.original.progress_deadline_seconds,
-        rolling_update=resting_update(view.own, view.allowed, surplus),
-    )
+    return at_rest(view.original, resting_update(view.own, view.allowed, surplus))
 
 
 def _may_shrink(view: _View, surplus: int) -> bool:
@@ -264,32 +261,24 @@ def _scale_down(replica_set: ReplicaSet, pods: int) -> Patch:
 
 def _move(view: _View, target: int) -> Decision[ExtraStatus]:
     """Lets the Deployment controller go as far as the new pods that are available permit."""
-    deployment = view.deployment
-    marks = _marks(view, moving=True)
-    if marks or not _marks_are_seen(view):
-        return _rest(view, marked=True)
-    if deployment.status.observed_generation < deployment.metadata.generation:
-        return Decision(_status(view))  # the last bound is not in effect yet
+    if not _is_prepared(view):
+        return _prepare(view)
+    if not _is_settled(view.deployment):
+        return Decision(view.seen.status)  # the last bound is not in effect yet
     available, wake_at = _available(view)
-    bound = bound_of(target, _pods(view, available), view.allowed, _in_force(view))
+    pods = Pods(view.total, view.revisions.old_pods, _kept_back(view), available)
+    bound = bound_of(target, pods, view.allowed, _in_force(view))
     if bound is None:
         return _rest(view)
     status = _status(view)
-    writes = _settle(view, _moving(view, bound), status, guarded=True)
+    writes = _settle(view, on_the_move(rolling_update(bound, view.total)), status, guarded=True)
     return _decision(view, status, writes, wake_at)
 
 
-def _moving(view: _View, bound: Bound) -> Settings:
-    return Settings(
-        paused=False,
-        min_ready_seconds=MAX_READY_SECONDS,
-        progress_deadline_seconds=MAX_PROGRESS_SECONDS,
-        rolling_update=rolling_update(bound, view.total),
-    )
-
-
-def _pods(view: _View, available: int) -> Pods:
-    return Pods(view.total, view.revisions.new_pods, view.revisions.old_pods, available)
+def _kept_back(view: _View) -> int:
+    """Old pods that stay while there are some that are to go first."""
+    first = view.revisions.first_to_go
+    return 0 if first is None else view.revisions.old_pods - first.replicas
 
 
 def _in_force(view: _View) -> int:
@@ -320,26 +309,41 @@ def _is_of(pod: Pod, replica_set: ReplicaSet) -> bool:
 def _marks(view: _View, *, moving: bool) -> list[Write]:
     """Missing minReadySeconds of old ReplicaSets.
 
-    The Deployment controller takes old pods that are not available first, so during a move those of superseded
-    revisions are made to look so; the stable ones stay.
+    The Deployment controller takes old pods that are not available first, so during a move those that are to go first
+    are made to look so. One ReplicaSet at a time, or it would take ready pods of one before failed pods of another.
     """
     writes: list[Write] = []
+    first = view.revisions.first_to_go if moving else None
     for replica_set in view.revisions.old:
-        mark = moving and replica_set is not view.revisions.stable and replica_set.replicas > 0
         is_marked = replica_set.spec.min_ready_seconds == MAX_READY_SECONDS
-        if mark != is_marked:
-            seconds = MAX_READY_SECONDS if mark else view.original.min_ready_seconds
+        if is_marked != (replica_set is first):
+            seconds = view.original.min_ready_seconds if is_marked else MAX_READY_SECONDS
             writes.append(Patch(_ref(replica_set), {"spec": {"minReadySeconds": seconds}}))
     return writes
 
 
-def _marks_are_seen(view: _View) -> bool:
-    """Whether the pods of superseded revisions count as not available by now."""
-    return all(
-        r.status.available_replicas == 0 and r.status.observed_generation >= r.metadata.generation
-        for r in view.revisions.superseded
-        if r.replicas > 0
+def _is_prepared(view: _View) -> bool:
+    """Whether the pods that are new, and those that are to go first, count as not available by now.
+
+    A Deployment that is resumed earlier takes them for available once more, and goes too far.
+    """
+    moving = is_moving(view.deployment)
+    hidden = (r for r in (view.revisions.first_to_go, view.revisions.new) if r is not None and r.replicas > 0)
+    return not _marks(view, moving=True) and all(
+        r.spec.min_ready_seconds == MAX_READY_SECONDS
+        and r.status.available_replicas == 0
+        and (moving or r.status.observed_generation >= r.metadata.generation)
+        for r in hidden
     )
+
+
+def _prepare(view: _View) -> Decision[ExtraStatus]:
+    """At rest still, but pods that are new, and those that are to go first, no longer count as available."""
+    surplus = max(0, view.existing - view.total)
+    status = _status(view)
+    resting = on_the_move(resting_update(view.own, view.allowed, surplus))
+    writes = [*_settle(view, replace(resting, paused=True), status), *_marks(view, moving=True)]
+    return _decision(view, status, writes)
 
 
 # --- given back ----------------------------------------------------------------------------------------------------
@@ -384,9 +388,16 @@ def _decision(
     view: _View, status: ExtraStatus, writes: list[Write], wake_at: datetime | None = None
 ) -> Decision[ExtraStatus]:
     notes: tuple[Note, ...] = ()
+    if not writes and not status.message and not _is_settled(view.deployment):
+        return Decision(view.seen.status)  # something is under way, and another write will carry the status
     if status.message and status.message != view.seen.status.message:
         notes = (Note(view.seen.ref, "DeploymentStrategyInvalid", status.message, "Warning"),)
     return Decision(status, tuple(writes), wake_at, notes)
+
+
+def _is_settled(deployment: Deployment) -> bool:
+    """Its controller has seen this generation."""
+    return deployment.status.observed_generation >= deployment.metadata.generation
 
 
 def _ref(replica_set: ReplicaSet) -> Ref:

@@ -87,6 +87,4 @@ def _labelled(pod: Pod, batch: int, plan: LabelPlan) -> Patch:
     labels = {ROLLOUT_ID: plan.rollout_id, ROLLOUT_BATCH_ID: str(batch + 1)}
     if not pod.metadata.labels.get(CONTROLLER_REVISION_HASH):
         labels[CONTROLLER_REVISION_HASH] = plan.revision
-    # Not after it has gone and another pod has come under its name.
-    body = {"metadata": {"uid": pod.metadata.uid, "labels": labels}}
-    return Patch(POD.ref(pod.metadata.namespace, pod.metadata.name), body)
+    return Patch(POD.ref(pod.metadata.namespace, pod.metadata.name), {"metadata": {"labels": labels}})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 from hashlib import sha256
 
 import msgspec
@@ -24,17 +25,17 @@ _SUFFIX |= {s: Decimal(1024) ** n for n, s in enumerate(("Ki", "Mi", "Gi", "Ti",
 _QUANTITY_MAPS = frozenset({"limits", "requests", "overhead"})
 _QUANTITY_FIELDS = frozenset({"sizeLimit", "divisor"})
 _HASH_LENGTH = 10
+_REMEMBERED = 4096  # templates; a release compares the same few in every decision
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 def template_hash(template: JsonObject) -> str:
     """Ten characters that change exactly when the pods do. Opaque: not the hash of any other controller."""
-    number = int.from_bytes(sha256(_encode(_pod_of(template))).digest()[:8], "big")
-    return safe_encode(str(number))[-_HASH_LENGTH:]
+    return _hash_of(msgspec.json.encode(template))
 
 
 def same_template(one: JsonObject, other: JsonObject) -> bool:
-    return one == other or bool(_pod_of(one) == _pod_of(other))
+    return one == other or bool(_pod_of(msgspec.json.encode(one)) == _pod_of(msgspec.json.encode(other)))
 
 
 class Revisions(Struct, frozen=True):
@@ -50,6 +51,11 @@ class Revisions(Struct, frozen=True):
     def old(self) -> tuple[ReplicaSet, ...]:
         """All but the new one."""
         return self.superseded if self.stable is None else (self.stable, *self.superseded)
+
+    @property
+    def first_to_go(self) -> ReplicaSet | None:
+        """The newest superseded one that has pods; None: there is none."""
+        return next((r for r in reversed(self.superseded) if r.replicas > 0), None)
 
     @property
     def new_pods(self) -> int:
@@ -96,9 +102,19 @@ def revision_number(replica_set: ReplicaSet) -> tuple[int, str]:
     return (int(text) if text.isdecimal() else 0, replica_set.metadata.creation_timestamp or "")
 
 
-def _pod_of(template: JsonObject) -> Json:
-    """The template in one spelling: nothing empty, quantities as numbers, without the controller's own label."""
-    plain = _plain(template, False)
+@lru_cache(_REMEMBERED)
+def _hash_of(template: bytes) -> str:
+    number = int.from_bytes(sha256(_encode(_pod_of(template))).digest()[:8], "big")
+    return safe_encode(str(number))[-_HASH_LENGTH:]
+
+
+@lru_cache(_REMEMBERED)
+def _pod_of(template: bytes) -> Json:
+    """The template, encoded, in one spelling: nothing empty, quantities as numbers, without the controller's own label.
+
+    The answer is shared: not to be changed.
+    """
+    plain = _plain(msgspec.json.decode(template), False)
     labels = (plain or {}).get("metadata", {}).get("labels", {})
     if POD_TEMPLATE_HASH in labels:
         kept = {k: v for k, v in labels.items() if k != POD_TEMPLATE_HASH}

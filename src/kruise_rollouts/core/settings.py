@@ -28,6 +28,16 @@ class Settings(Struct, frozen=True):
     rolling_update: RollingUpdate  # both members set
 
 
+def at_rest(original: OriginalStrategy, rolling_update: RollingUpdate) -> Settings:
+    """Nothing moves, and pods count as available when the person says so."""
+    return Settings(True, original.min_ready_seconds, original.progress_deadline_seconds, rolling_update)
+
+
+def on_the_move(rolling_update: RollingUpdate) -> Settings:
+    """The Deployment controller acts, and stops by itself because no new pod ever counts as available."""
+    return Settings(False, MAX_READY_SECONDS, MAX_PROGRESS_SECONDS, rolling_update)
+
+
 def is_moving(deployment: Deployment) -> bool:
     """True while new pods are kept from counting as available, and the Deployment controller may act."""
     return not deployment.spec.paused and deployment.spec.min_ready_seconds == MAX_READY_SECONDS

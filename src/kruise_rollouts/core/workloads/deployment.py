@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from kruise_rollouts.api.annotations import (
     ExtraStatus,
     InProgressing,
+    OriginalStrategy,
     PartitionStrategy,
     encode,
     parse_control_info,
@@ -34,14 +35,17 @@ from kruise_rollouts.api.keys import (
     WORKLOAD_TYPE,
     WorkloadType,
 )
-from kruise_rollouts.core.plan import updated_limit
+from kruise_rollouts.core.bound import resting_update
+from kruise_rollouts.core.plan import slack, updated_limit
 from kruise_rollouts.core.revision import Revisions, hash_label, revisions_of, template_hash
 from kruise_rollouts.core.settings import (
     RECREATE,
+    at_rest,
     is_recreate,
     original_of,
     own_rolling_update,
     restored_spec,
+    spec_patch,
 )
 from kruise_rollouts.core.workloads import Ending, WorkloadState
 from kruise_rollouts.kube.effects import JsonObject, Patch, Write
@@ -123,8 +127,7 @@ class PartitionedDeployment(Struct, frozen=True):
             DEPLOYMENT_EXTRA_STATUS: encode(replace(status, original=original)),
         }
         body.labels[ADVANCED_DEPLOYMENT] = "true"
-        if not deployment.spec.paused:
-            body.spec["paused"] = True
+        body.spec |= self._stopped(original)
         return self._patch(body)
 
     def advance(self, batch: IntOrPercent) -> tuple[Write, ...]:
@@ -181,6 +184,15 @@ class PartitionedDeployment(Struct, frozen=True):
             parse_extra_status(self.deployment.metadata.annotations.get(DEPLOYMENT_EXTRA_STATUS))
             or ExtraStatus()
         )
+
+    def _stopped(self, original: OriginalStrategy) -> JsonObject:
+        """What is missing of a Deployment at rest. Surplus pods are left to the engine, which knows which may go."""
+        deployment, revisions = self.deployment, self._revisions
+        own = own_rolling_update(self._strategy, original)
+        allowed = slack(own.max_surge, own.max_unavailable, deployment.replicas)
+        if allowed is None or revisions.new_pods + revisions.old_pods != deployment.replicas:
+            return {} if deployment.spec.paused else {"paused": True}
+        return spec_patch(deployment, at_rest(original, resting_update(own, allowed, surplus=0)))
 
     @staticmethod
     def _fresh_strategy(own: RollingUpdate) -> PartitionStrategy:
