@@ -160,3 +160,123 @@ def _order(rng: Random, out: dict[str, Any], key: str, service: bool) -> None:
     if rng.random() < 0.2:
         rng.shuffle(order)
     out[f"$setElementOrder/{key}"] = order
+
+
+def pod_template(rng: Random) -> dict[str, Any]:
+    template = {"metadata": {"labels": labels(rng)}, "spec": pod_spec(rng)}
+    return {"apiVersion": "v1", "kind": "PodTemplate", "metadata": metadata(rng), "template": template}
+
+
+def thing(rng: Random) -> dict[str, Any]:
+    spec: dict[str, Any] = {}
+    maybe(rng, spec, "size", rng.randint(0, 3))
+    maybe(rng, spec, "tags", rng.sample(NAMES, rng.randint(0, 3)))
+    maybe(rng, spec, "plain", rng.sample(NAMES, rng.randint(0, 3)))
+    maybe(rng, spec, "parts", some(rng, part))
+    maybe(rng, spec, "whole", {"x": str(rng.randint(1, 2)), "y": {"z": rng.randint(1, 2)}})
+    maybe(
+        rng,
+        spec,
+        "free",
+        {n: rng.choice([1, "s", {"deep": [1, 2]}, [rng.randint(1, 2)]]) for n in labels(rng)},
+    )
+    maybe(rng, spec, "percent", rng.choice([1, "50%"]))
+    return {"apiVersion": "patch.example.com/v1", "kind": "Thing", "metadata": metadata(rng), "spec": spec}
+
+
+def part(rng: Random, name: str) -> dict[str, Any]:
+    out: dict[str, Any] = {"name": name}
+    maybe(rng, out, "zone", rng.choice(["here", "there"]))
+    maybe(rng, out, "labels", labels(rng))
+    return out
+
+
+_STRING = {"type": "string"}
+_STRINGS = {"type": "array", "items": _STRING}
+_PART = {
+    "type": "object",
+    "required": ["name"],
+    "properties": {
+        "name": _STRING,
+        "zone": {"type": "string", "default": "here"},
+        "labels": {"type": "object", "additionalProperties": _STRING},
+    },
+}
+CUSTOM: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "spec": {
+            "type": "object",
+            "properties": {
+                "size": {"type": "integer"},
+                "tags": {**_STRINGS, "x-kubernetes-list-type": "set"},
+                "plain": _STRINGS,
+                "parts": {
+                    "type": "array",
+                    "items": _PART,
+                    "x-kubernetes-list-type": "map",
+                    "x-kubernetes-list-map-keys": ["name", "zone"],
+                },
+                "whole": {
+                    "type": "object",
+                    "x-kubernetes-map-type": "atomic",
+                    "x-kubernetes-preserve-unknown-fields": True,
+                },
+                "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+                "percent": {"x-kubernetes-int-or-string": True},
+            },
+        },
+        "status": {
+            "type": "object",
+            "properties": {
+                "phase": _STRING,
+                "conditions": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["type"],
+                        "properties": {"type": _STRING, "status": _STRING},
+                    },
+                    "x-kubernetes-list-type": "map",
+                    "x-kubernetes-list-map-keys": ["type"],
+                },
+            },
+        },
+    },
+}
+
+
+def crd() -> dict[str, Any]:
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "schema": {"openAPIV3Schema": CUSTOM},
+    }
+    names = {"plural": "things", "singular": "thing", "kind": "Thing"}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "things.patch.example.com"},
+        "spec": {"group": "patch.example.com", "scope": "Namespaced", "names": names, "versions": [version]},
+    }
+
+
+def status(rng: Random, live: dict[str, Any]) -> dict[str, Any]:
+    conditions = some(rng, lambda r, n: {"type": n, "status": r.choice(["True", "False"])})
+    if live["kind"] == "Service":
+        for condition in conditions:
+            condition.update(reason="R", message="", lastTransitionTime="2026-01-01T00:00:00Z")
+        return {"status": {"conditions": conditions}}
+    out: dict[str, Any] = {"conditions": conditions}
+    maybe(rng, out, "phase", rng.choice(NAMES))
+    return {"status": out, "metadata": {"labels": labels(rng)}}
+
+
+OWNED = {
+    "podtemplates": ("/api/v1", ("", "v1", "PodTemplate"), pod_template),
+    "services": ("/api/v1", ("", "v1", "Service"), service),
+    "configmaps": ("/api/v1", ("", "v1", "ConfigMap"), config_map),
+    "things": ("/apis/patch.example.com/v1", ("patch.example.com", "v1", "Thing"), thing),
+}

@@ -38,7 +38,8 @@ class RealServer:
         url = f"{path}?{urlencode(params)}" if params else path
         self._connection.request(method, url, raw, headers)
         answer = self._connection.getresponse()
-        return answer.status, json.loads(answer.read())
+        text = answer.read()
+        return answer.status, json.loads(text) if text.startswith(b"{") else {"message": text.decode()}
 
     def __enter__(self) -> RealServer:
         return self

@@ -18,9 +18,12 @@ from kruise_rollouts.kube.effects import Json, JsonObject
 
 Resolve: TypeAlias = Callable[[str], "Node"]
 
+ABSENT = object()  # no value at all, unlike null
+
 OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 # Written down as objects or without a type, but one scalar each.
 _SCALARS = {"io.k8s.apimachinery.pkg.api.resource.Quantity"}
+_ZEROES: tuple[Json, ...] = ({}, "", 0)
 _OPAQUE = {"io.k8s.apimachinery.pkg.runtime.RawExtension"}
 
 
@@ -49,23 +52,36 @@ class Node:
         "may_be_map",
         "may_be_scalar",
         "merge_key",
+        "native",
         "nullable",
         "open",
         "preserve",
         "raw",
         "required",
+        "status_subresource",
         "strategies",
         "type",
+        "zero",
     )
 
     def __init__(
-        self, raw: JsonObject, resolve: Resolve, definition: str = "", *, open: bool = False
+        self,
+        raw: JsonObject,
+        resolve: Resolve,
+        definition: str = "",
+        *,
+        open: bool = False,
+        native: bool = True,
     ) -> None:
         self.raw = raw
         self.definition = definition  # "io.k8s.api.core.v1.Container"; "" if it has no name
         self.type: str = raw.get("type", "")
         self.format: str = raw.get("format", "")
         self.default: Json = raw.get("default")
+        self.native = native  # of a built-in kind
+        # What a built-in field has when nobody set it: such defaults mark fields that every object of the kind has.
+        always = native and "default" in raw and self.default in _ZEROES
+        self.zero: Json = self.default if always else ABSENT
         self.enum: tuple[Json, ...] = tuple(raw.get("enum", ()))
         self.required: tuple[str, ...] = tuple(raw.get("required", ()))
         self.nullable: bool = raw.get("nullable", False)
@@ -84,6 +100,7 @@ class Node:
         self.may_be_map = self.type in ("object", "") and not scalar
         self.may_be_list = self.type in ("array", "") and not scalar
         self.may_be_scalar = self.type not in ("object", "array")
+        self.status_subresource = native and "status" in raw.get("properties", {})
         self._resolve = resolve
         self._children: dict[str, Node] = {}
         self._items: Node | None = None
@@ -132,9 +149,9 @@ class Node:
         if reference is None and len(raw.get("allOf", ())) == 1:
             reference = raw["allOf"][0].get("$ref")
         if reference is None:
-            return Node(raw, self._resolve, open=self.open)
+            return Node(raw, self._resolve, open=self.open, native=self.native)
         found = self._resolve(reference.rpartition("/")[2])
-        extras = {k: v for k, v in raw.items() if k.startswith("x-kubernetes-")}
+        extras = {k: v for k, v in raw.items() if k.startswith("x-kubernetes-") or k == "default"}
         if not extras:
             return found
         return Node({**found.raw, **extras}, found._resolve, found.definition, open=found.open)
@@ -226,11 +243,12 @@ def definition_name(group: str, version: str, kind: str) -> str | None:
     return _by_kind().get((group, version, kind))
 
 
-def custom_schema(schema: JsonObject | None) -> Node:
+def custom_schema(schema: JsonObject | None, *, status_subresource: bool = False) -> Node:
     """The Node of a custom kind, given its openAPIV3Schema (None or {}: anything goes)."""
-    return Node(
-        with_meta(schema or {"type": "object", "x-kubernetes-preserve-unknown-fields": True}), definition
-    )
+    root = with_meta(schema or {"type": "object", "x-kubernetes-preserve-unknown-fields": True})
+    node = Node(root, definition, native=False)
+    node.status_subresource = status_subresource
+    return node
 
 
 def with_meta(schema: JsonObject) -> JsonObject:

@@ -1,0 +1,152 @@
+"""Who owns which field, against the API server that KUBECONFIG names: random writes by several managers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+
+import pytest
+from patch_cases import CUSTOM, OWNED, crd, status
+from real_server import RealServer
+
+from kruise_rollouts.kube.errors import ApiError
+from kruise_rollouts.sandbox import schema
+from kruise_rollouts.sandbox.apply import server_side_apply, track
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+NS = os.environ.get("PATCH_NS", "patch-test")
+CASES = int(os.environ.get("PATCH_CASES", "20"))
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+APPLY, MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
+MANAGERS = ("one", "two", "kubectl")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RealServer]:
+    with RealServer() as real:
+        real.call("POST", "/api/v1/namespaces", {"metadata": {"name": NS}})
+        real.call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd())
+        for _ in range(3000):  # a few seconds
+            if real.call("GET", f"/apis/patch.example.com/v1/namespaces/{NS}/things")[0] == 200:
+                break
+        yield real
+
+
+def node_for(plural: str) -> schema.Node:
+    if plural == "things":
+        return schema.custom_schema(CUSTOM, status_subresource=True)
+    node = schema.schema_of(*OWNED[plural][1])
+    assert node is not None
+    return node
+
+
+def owners(obj: Any) -> Any:
+    return [
+        {**{k: v for k, v in e.items() if k != "time"}, "timed": "time" in e}
+        for e in sorted(
+            obj["metadata"].get("managedFields", ()),
+            key=lambda e: (e["operation"], e["manager"], e["apiVersion"], e.get("subresource", "")),
+        )
+    ]
+
+
+def bare(obj: Any) -> Any:
+    return {**obj, "metadata": {k: v for k, v in obj["metadata"].items() if k != "managedFields"}}
+
+
+def shown(obj: Any) -> Any:
+    meta = {
+        k: v
+        for k, v in obj["metadata"].items()
+        if k not in ("managedFields", "resourceVersion", "generation")
+    }
+    return {**obj, "metadata": meta}
+
+
+@pytest.mark.parametrize("plural", OWNED)
+def test_ownership_follows_random_writes_as_on_the_real_server(server: RealServer, plural: str) -> None:
+    rng = Random(plural)
+    root, (group, version, _), make = OWNED[plural]
+    node, api_version = node_for(plural), f"{group}/{version}" if group else version
+    path = f"{root}/namespaces/{NS}/{plural}"
+    for i in range(CASES):
+        name, live = f"o{i}", None
+        for step in range(8):
+            if live is not None:
+                _, live = server.call("GET", f"{path}/{name}")
+            body = make(rng)
+            body["metadata"]["name"] = name
+            manager = rng.choice(MANAGERS)
+            action = rng.choice(
+                ("apply", "apply", "apply", "merge", "put", "status") if live else ("apply", "post")
+            )
+            trail = (plural, i, step, action, manager)
+            if action == "apply":
+                force = rng.random() < 0.4
+                code, real = server.call(
+                    "PATCH", f"{path}/{name}", body, APPLY, fieldManager=manager, force=str(force).lower()
+                )
+                body["metadata"]["namespace"] = NS
+                try:
+                    ours = server_side_apply(live, body, manager, force, node, api_version, "", NOW)
+                except ApiError as error:
+                    assert (code, sorted_lines(real["message"])) == (
+                        error.code,
+                        sorted_lines(error.message),
+                    ), trail
+                    continue
+                assert code in (200, 201), (trail, real, body)
+                assert owners(ours) == owners(real), trail
+                if live is not None and plural != "things":
+                    code, normal = server.call(
+                        "PUT", f"{path}/{name}", bare(without_version(ours)), dryRun="All"
+                    )
+                    assert code == 200, (trail, normal)
+                    assert shown(normal) == shown(real), trail
+                elif live is not None:
+                    assert shown(ours) == shown(real), trail
+            else:
+                code, real = write(server, rng, action, path, name, body, live, manager)
+                if code >= 300:
+                    continue
+                ours = track(
+                    live,
+                    bare(real),
+                    manager,
+                    "Update",
+                    node,
+                    api_version,
+                    "status" if action == "status" else "",
+                    NOW,
+                )
+                assert owners(ours) == owners(real), trail
+            live = real
+        server.call("PATCH", f"{path}/{name}", {"metadata": {"finalizers": None}}, MERGE)
+        server.call("DELETE", f"{path}/{name}")
+
+
+def sorted_lines(message: str) -> list[str]:
+    return sorted(message.split("\n"))
+
+
+def without_version(obj: Any) -> Any:
+    return {**obj, "metadata": {k: v for k, v in obj["metadata"].items() if k != "resourceVersion"}}
+
+
+def write(
+    server: RealServer, rng: Random, action: str, path: str, name: str, body: Any, live: Any, manager: str
+) -> tuple[int, Any]:
+    if action == "post":
+        return server.call("POST", path, body, fieldManager=manager)
+    if action == "put":
+        if "clusterIP" in live.get("spec", {}):
+            body["spec"]["clusterIP"] = live["spec"]["clusterIP"]
+        if rng.random() < 0.1:
+            body["metadata"]["managedFields"] = rng.choice(([], [{}]))
+        return server.call("PUT", f"{path}/{name}", body, fieldManager=manager)
+    if action == "status":
+        return server.call("PATCH", f"{path}/{name}/status", status(rng, live), MERGE, fieldManager=manager)
+    return server.call("PATCH", f"{path}/{name}", body, MERGE, fieldManager=manager)
