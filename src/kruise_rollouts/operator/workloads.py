@@ -9,10 +9,38 @@ from msgspec import Struct
 
 from kruise_rollouts.api.apps import LabelSelector
 from kruise_rollouts.api.core import Pod
+from kruise_rollouts.api.int_or_percent import IntOrPercent
 from kruise_rollouts.api.rollouts_v1beta1 import ObjectRef
-from kruise_rollouts.core.workloads import Workload
+from kruise_rollouts.core.workloads import Ending, Workload, WorkloadState
 from kruise_rollouts.core.workloads.deployment import PartitionedDeployment
+from kruise_rollouts.kube.effects import Write
+from kruise_rollouts.kube.objects import OwnerReference
 from kruise_rollouts.operator.world import BY_OWNER, World
+
+
+class ReadOnce(Struct, frozen=True):
+    """A Workload whose state is computed once: a decision asks for it a dozen times."""
+
+    adapter: Workload
+    state: WorkloadState
+
+    def adopt(self) -> tuple[Write, ...]:
+        return self.adapter.adopt()
+
+    def hold(self, rollout: str) -> tuple[Write, ...]:
+        return self.adapter.hold(rollout)
+
+    def planned(self, batch: IntOrPercent) -> int:
+        return self.adapter.planned(batch)
+
+    def claim(self, owner: OwnerReference) -> tuple[Write, ...]:
+        return self.adapter.claim(owner)
+
+    def advance(self, batch: IntOrPercent) -> tuple[Write, ...]:
+        return self.adapter.advance(batch)
+
+    def release(self, ending: Ending) -> tuple[Write, ...]:
+        return self.adapter.release(ending)
 
 
 class Found(Struct, frozen=True):
@@ -40,7 +68,8 @@ def _deployment(world: World, ns: str, name: str) -> Found:
     if deployment is None or deployment.metadata.deletion_timestamp is not None:
         return Found(None, supported=True)
     replica_sets = tuple(world.replica_sets.by(BY_OWNER, deployment.metadata.uid))
-    return Found(PartitionedDeployment(deployment, replica_sets), True, deployment.spec.selector)
+    adapter = PartitionedDeployment(deployment, replica_sets)
+    return Found(ReadOnce(adapter, adapter.state), True, deployment.spec.selector)
 
 
 ADAPTERS: dict[tuple[str, str], Find] = {("apps", "Deployment"): _deployment}
