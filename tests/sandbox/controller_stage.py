@@ -18,7 +18,6 @@ from kruise_rollouts.kube.errors import NotFound
 from kruise_rollouts.kube.objects import DEPLOYMENT, NAMESPACE, POD, REPLICA_SET, Kind
 from kruise_rollouts.runtime.clock import LoopClock, run_virtual
 from kruise_rollouts.sandbox.kubelet import Nodes, register
-from kruise_rollouts.sandbox.pod_requests import PodRequests
 from kruise_rollouts.sandbox.request import Options
 from kruise_rollouts.sandbox.runner import CONTROLLER_MANAGER, Runner
 from kruise_rollouts.sandbox.server import Server
@@ -255,7 +254,6 @@ def play_in_sandbox(story: Story, knobs: Knobs | None = None) -> datetime:
     async def main() -> datetime:
         clock = LoopClock()
         server = Server(clock)
-        PodRequests(server.parts).install()
         nodes = Nodes(("node-0", "node-1", "node-2"), knobs)
         runner = Runner(server, clock, wirings(nodes))
         await runner.start()

@@ -17,13 +17,13 @@ from kruise_rollouts.kube.objects import NODE, POD
 from kruise_rollouts.runtime.controller import Key
 
 from .controllers import facts
+from .controllers.nodes import DOWN
 from .controllers.world import World
 from .pod_status import pod_at
 from .stages import NEVER, TERMINATE_DELAY, Knobs, PodRun, advance, delay_of
 
 NODE_NETWORK = ipaddress.ip_address("172.31.0.10")
 POD_NETWORK = ipaddress.ip_address("10.128.0.2")
-DOWN = "sim/down"  # annotation of a Node: "true" and its kubelet is dead
 MAX_PODS = 10_000  # per node
 DEFAULT_GRACE_SECONDS = 30
 KUBELET_VERSION = "v1.36.2"

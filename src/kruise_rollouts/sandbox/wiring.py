@@ -6,18 +6,30 @@ from collections.abc import Callable
 
 from kruise_rollouts.kube.effects import Create, JsonObject, Note, Write
 from kruise_rollouts.kube.errors import ApiError
-from kruise_rollouts.kube.objects import DEPLOYMENT, NAMESPACE, NODE, POD, REPLICA_SET, Kind
+from kruise_rollouts.kube.objects import (
+    DEPLOYMENT,
+    NAMESPACE,
+    NODE,
+    POD,
+    REPLICA_SET,
+    SERVICE,
+    STATEFUL_SET,
+    Kind,
+)
 from kruise_rollouts.runtime.controller import Key
 
 from .controllers import facts
 from .controllers.deployment import Deployments
-from .controllers.feeds import controller_of, controllers_controller, itself, key_of, when_gone
+from .controllers.disruption import BUDGET, Disruptions, budgets_in, budgets_of
+from .controllers.endpoints import ENDPOINTS, SLICE, EndpointControl, service_of_slice, services_of
+from .controllers.feeds import controller_of, controllers_controller, itself, key_of, present, when_gone
 from .controllers.garbage import GarbageCollector, concerned
 from .controllers.namespace import Namespaces, of_contents
+from .controllers.nodes import NodeLifecycle
 from .controllers.replicaset import ReplicaSets
 from .controllers.replicaset import refused as pod_refused
 from .controllers.world import World, id_of
-from .kubelet import Kubelet, Nodes
+from .kubelet import Kubelet, Nodes, is_down
 from .request import User
 from .runner import Wiring
 from .scheduler import Scheduler
@@ -36,9 +48,38 @@ def wirings(nodes: Nodes, *, root_ca: str = "") -> tuple[Wiring, ...]:
         _replica_sets(),
         Wiring(GarbageCollector(), {}, any_kind=concerned, keys_per_turn=16),
         _namespaces(root_ca),
+        _endpoints(),
+        _disruptions(),
+        Wiring(NodeLifecycle(), {id_of(NODE): itself, id_of(POD): _on_dead_node}),
         _scheduler(),
         _kubelet(nodes),
     )
+
+
+def _endpoints() -> Wiring:
+    def pause(world: World, key: Key) -> float:
+        pods = sum(1 for _ in world.list(POD, key[0]))
+        return pods * SECONDS_PER_POD if pods > CALM else 0.0
+
+    feeds = {
+        id_of(SERVICE): present,
+        id_of(POD): services_of,
+        id_of(ENDPOINTS): service_of_slice,
+        id_of(SLICE): service_of_slice,
+    }
+    return Wiring(EndpointControl(), feeds, pause=pause)
+
+
+def _disruptions() -> Wiring:
+    resized = {id_of(kind): budgets_in for kind in (DEPLOYMENT, REPLICA_SET, STATEFUL_SET)}
+    return Wiring(Disruptions(), {id_of(BUDGET): itself, id_of(POD): budgets_of, **resized})
+
+
+def _on_dead_node(world: World, old: JsonObject | None, new: JsonObject | None) -> tuple[Key, ...]:
+    """The pod's node, if the pod has come to it after its kubelet died."""
+    name = str(facts.spec(new).get("nodeName") or "") if new is not None and old is None else ""
+    node = world.get(NODE, "", name) if name else None
+    return (("", name),) if node is not None and is_down(node) else ()
 
 
 def _namespaces(root_ca: str) -> Wiring:
