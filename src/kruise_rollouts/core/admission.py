@@ -1,0 +1,326 @@
+"""What becomes of an update of a Deployment that a Rollout refers to: let through, held, mended, or refused.
+
+Outside of a release, a new pod template begins one: the same write pauses the Deployment and marks it, so no pod
+changes before its step comes. During a release (the *old* object has the mark, so a tool that replaces the object
+cannot lose it) the fields that the release needs stay as they are, and what a person writes there is recorded, to
+be in effect when the release ends. Our own writes are known by their field manager and pass. Everything a person
+should know is said in a warning; the sentences are in admission_words.py. Nothing is decided here from time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from kruise_rollouts.api import keys
+from kruise_rollouts.api.annotations import (
+    ExtraStatus,
+    InProgressing,
+    OriginalStrategy,
+    PartitionStrategy,
+    encode,
+    parse_extra_status,
+    parse_in_progressing,
+    parse_original_strategy,
+    parse_partition_strategy,
+)
+from kruise_rollouts.api.apps import (
+    Deployment,
+    DeploymentSpec,
+    DeploymentStrategy,
+    ReplicaSet,
+    RollingUpdate,
+)
+from kruise_rollouts.api.rollouts_v1beta1 import Rollout
+from kruise_rollouts.kube.effects import Json, JsonObject
+
+from . import admission_words as words
+from .revision import hash_label, is_owned, revision_number, same_template
+from .settings import RECREATE, own_rolling_update
+
+# What a release keeps on a Deployment: a person's write neither removes nor changes it.
+ANNOTATIONS = (
+    keys.IN_PROGRESSING,
+    keys.DEPLOYMENT_STRATEGY,
+    keys.DEPLOYMENT_EXTRA_STATUS,
+    keys.ORIGINAL_DEPLOYMENT_STRATEGY,
+    keys.CONTROL_INFO,
+)
+LABELS = (keys.STABLE_REVISION, keys.ADVANCED_DEPLOYMENT, keys.WORKLOAD_TYPE)
+
+
+class Attempt(Struct, frozen=True):
+    """An update of a Deployment that somebody asks for."""
+
+    new: Deployment
+    old: Deployment
+    rollouts: tuple[Rollout, ...]  # of its namespace
+    replica_sets: tuple[ReplicaSet, ...]  # that it controls; others do not matter
+    field_manager: str = ""  # who writes, by its own account
+
+
+class Verdict(Struct, frozen=True):
+    body: JsonObject = {}  # merge patch of the object that is being admitted
+    warnings: tuple[str, ...] = ()
+    refusal: str = ""  # not "": the update must not happen; says what to do
+
+
+PASS = Verdict()
+
+
+def hold_workload(attempt: Attempt) -> Verdict:
+    """What becomes of `attempt`."""
+    rollout = rollout_for(attempt.new, attempt.rollouts)
+    if rollout is None or rollout.spec.strategy.active is None or attempt.field_manager == keys.FIELD_MANAGER:
+        return PASS
+    if is_marked(attempt.old):
+        return _guard(attempt, rollout)
+    return _enter(attempt, rollout)
+
+
+def rollout_for(deployment: Deployment, rollouts: Iterable[Rollout]) -> Rollout | None:
+    """The Rollout that releases `deployment`; not one that is disabled or being deleted."""
+    for rollout in sorted(rollouts, key=lambda r: r.metadata.name):
+        ref = rollout.spec.workload_ref
+        if (ref.group, ref.kind, ref.name) != ("apps", "Deployment", deployment.metadata.name):
+            continue
+        gone = rollout.metadata.deletion_timestamp is not None
+        if not gone and rollout.status.phase != keys.RolloutPhase.DISABLED:
+            return rollout
+    return None
+
+
+def is_marked(deployment: Deployment) -> bool:
+    return parse_in_progressing(deployment.metadata.annotations.get(keys.IN_PROGRESSING)) is not None
+
+
+# --- a release begins --------------------------------------------------------------------------------------------
+
+
+def _enter(attempt: Attempt, rollout: Rollout) -> Verdict:
+    body: JsonObject = {}
+    if is_marked(attempt.new):  # copied from an object in a release; this one is in none
+        body = {"metadata": {"annotations": {keys.IN_PROGRESSING: None}}}
+    new, old = attempt.new, attempt.old
+    if same_template(old.spec.template, new.spec.template) or rollout.spec.disabled:
+        return Verdict(body)
+    if new.replicas == 0:
+        return Verdict(body, (words.no_replicas(rollout),))
+    active = active_replica_sets(attempt)
+    others = [r for r in active if not same_template(r.spec.template, new.spec.template)]
+    if not active:
+        return Verdict(body, (words.no_pods(rollout),))
+    if not others:
+        return Verdict(body)  # back to what every pod runs: there is nothing to release
+    if len(active) > 1 and rollout.spec.strategy.traffic_routings:
+        if len(others) < len(active):
+            return Verdict(body, (words.native_way_back(rollout),))
+        return Verdict(refusal=words.several_versions(new, rollout, len(active)))
+    return Verdict(_held(new, rollout, others[0]), words.held(new, rollout))
+
+
+def _held(new: Deployment, rollout: Rollout, stable: ReplicaSet) -> JsonObject:
+    labels = {keys.STABLE_REVISION: hash_label(stable)}
+    if not new.metadata.labels.get(keys.WORKLOAD_TYPE):
+        labels[keys.WORKLOAD_TYPE] = keys.WorkloadType.DEPLOYMENT.value
+    marks = {keys.IN_PROGRESSING: encode(InProgressing(rollout.metadata.name))}
+    return {"metadata": {"labels": labels, "annotations": marks}, "spec": {"paused": True}}
+
+
+def active_replica_sets(attempt: Attempt) -> list[ReplicaSet]:
+    """Those that are to have pods, the oldest version first."""
+    # Some tools send the object without its uid; it is that of the stored one.
+    found = [r for r in attempt.replica_sets if is_owned(r, attempt.old) and r.replicas > 0]
+    return sorted(found, key=revision_number)
+
+
+# --- a release goes on -------------------------------------------------------------------------------------------
+
+
+def _guard(attempt: Attempt, rollout: Rollout) -> Verdict:
+    new, old = attempt.new, attempt.old
+    annotations = {key: old.metadata.annotations.get(key) for key in ANNOTATIONS}
+    labels = {key: old.metadata.labels.get(key) for key in LABELS}
+    lost = is_marked(old) and not is_marked(new)
+    is_new_version = not same_template(old.spec.template, new.spec.template)
+    paused = old.spec.paused or is_new_version
+    wishes = _wishes(attempt)
+    if wishes is not None:
+        annotations |= wishes.annotations
+    if is_new_version:
+        annotations[keys.DEPLOYMENT_STRATEGY] = _standing_still(annotations[keys.DEPLOYMENT_STRATEGY])
+    spec: JsonObject = {} if wishes is None else dict(wishes.spec)
+    if new.spec.paused != paused:
+        spec["paused"] = paused
+    metadata = {
+        "annotations": _differing(annotations, new.metadata.annotations),
+        "labels": _differing(labels, new.metadata.labels),
+    }
+    said: list[str] = []
+    if is_new_version:
+        said += words.another_version(new, rollout, going_back=_is_stable(attempt))
+    elif new.spec.paused != old.spec.paused and not lost:
+        said += words.cannot_resume(rollout) if old.spec.paused else words.cannot_pause(rollout)
+    elif lost:
+        said += words.marks_put_back(rollout)
+    if wishes is not None and wishes.told:
+        said.append(words.recorded(rollout, wishes.told))
+    return Verdict(_without_empty({"metadata": _without_empty(metadata), "spec": spec}), tuple(said))
+
+
+def _is_stable(attempt: Attempt) -> bool:
+    """The new template is the one that the release set out from."""
+    stable = attempt.old.metadata.labels.get(keys.STABLE_REVISION, "")
+    template = attempt.new.spec.template
+    return any(
+        hash_label(r) == stable and is_owned(r, attempt.old) and same_template(r.spec.template, template)
+        for r in attempt.replica_sets
+    )
+
+
+def _standing_still(text: str | None) -> str | None:
+    """The strategy with the note that a new version came: no batch of the old plan may move it."""
+    strategy = parse_partition_strategy(text)
+    return text if strategy is None else encode(replace(strategy, paused=True))
+
+
+def _differing(wanted: dict[str, str | None], have: dict[str, str]) -> dict[str, str | None]:
+    return {key: value for key, value in wanted.items() if have.get(key) != value}
+
+
+def _without_empty(body: JsonObject) -> JsonObject:
+    """A merge patch makes an object of every {}, even of one that was not there."""
+    return {key: value for key, value in body.items() if value}
+
+
+# --- a person's own settings while ours are in their place -------------------------------------------------------
+
+
+class _Wishes(Struct, frozen=True):
+    """What a person changed of the settings that a release uses, and where it is kept until the end."""
+
+    annotations: dict[str, str | None]
+    spec: JsonObject  # merge patch that puts the settings of the release back
+    told: tuple[str, ...]  # what is newly recorded, for people
+
+
+def _wishes(attempt: Attempt) -> _Wishes | None:
+    """None if nothing was changed, or the settings in the spec are still the person's own."""
+    old, new = attempt.old, attempt.new
+    notes = old.metadata.annotations
+    status = parse_extra_status(notes.get(keys.DEPLOYMENT_EXTRA_STATUS)) or ExtraStatus()
+    strategy = parse_partition_strategy(notes.get(keys.DEPLOYMENT_STRATEGY))
+    blue_green = parse_original_strategy(notes.get(keys.ORIGINAL_DEPLOYMENT_STRATEGY))
+    saved = blue_green or status.original
+    if saved is None or (strategy is None and blue_green is None):
+        return None
+    changed = _changed(attempt)
+    if not changed:
+        return None
+    wanted, rolling = _updated(saved, strategy, changed)
+    annotations: dict[str, str | None] = {}
+    if blue_green is not None:
+        full = replace(wanted, max_surge=rolling.max_surge, max_unavailable=rolling.max_unavailable)
+        annotations[keys.ORIGINAL_DEPLOYMENT_STRATEGY] = encode(full)
+    else:
+        annotations[keys.DEPLOYMENT_EXTRA_STATUS] = encode(replace(status, original=wanted))
+    if strategy is not None:
+        annotations[keys.DEPLOYMENT_STRATEGY] = encode(replace(strategy, rolling_update=rolling))
+    was = _flat(saved, own_rolling_update(strategy, saved))
+    now = _flat(wanted, rolling)
+    told = tuple(
+        f"{name} {value}" for name, value in now.items() if was.get(name) != value and value is not None
+    )
+    return _Wishes(annotations, _put_back(old, new), told)
+
+
+def _changed(attempt: Attempt) -> dict[str, Json]:
+    """Settings that this update changes, or states anew in the last applied configuration, by wire name."""
+    was, now = _settings(attempt.old.spec), _settings(attempt.new.spec)
+    changed = {name: value for name, value in now.items() if was[name] != value and value is not None}
+    before, after = (o.metadata.annotations.get(keys.LAST_APPLIED, "") for o in (attempt.old, attempt.new))
+    return changed if after == before else changed | _applied(after)
+
+
+def _settings(spec: DeploymentSpec) -> dict[str, Json]:
+    rolling = spec.strategy.rolling_update or RollingUpdate()
+    return {
+        "minReadySeconds": spec.min_ready_seconds,
+        "progressDeadlineSeconds": spec.progress_deadline_seconds,
+        "type": spec.strategy.type or None,
+        "maxSurge": rolling.max_surge,
+        "maxUnavailable": rolling.max_unavailable,
+    }
+
+
+class _Applied(Struct, frozen=True):
+    spec: JsonObject = {}
+
+
+def _applied(text: str) -> dict[str, Json]:
+    """Settings that a last applied configuration names: those may equal ours and still be meant.
+
+    Nothing if it cannot be read.
+    """
+    try:
+        raw = msgspec.json.decode(text, type=_Applied).spec
+        read = _settings(msgspec.convert(raw, DeploymentSpec))
+    except (msgspec.MsgspecError, UnicodeEncodeError):
+        return {}
+    strategy = raw.get("strategy") or {}
+    named = {*raw, *strategy, *(strategy.get("rollingUpdate") or {})}
+    return {name: value for name, value in read.items() if name in named and value is not None}
+
+
+def _updated(
+    saved: OriginalStrategy, strategy: PartitionStrategy | None, changed: dict[str, Json]
+) -> tuple[OriginalStrategy, RollingUpdate]:
+    """`saved` and the person's own rolling update, with what was `changed`."""
+    wanted, rolling = saved, own_rolling_update(strategy, saved)
+    if "minReadySeconds" in changed:
+        wanted = replace(wanted, min_ready_seconds=changed["minReadySeconds"])
+    if "progressDeadlineSeconds" in changed:
+        wanted = replace(wanted, progress_deadline_seconds=changed["progressDeadlineSeconds"])
+    if "type" in changed:
+        wanted = replace(wanted, type=RECREATE if changed["type"] == RECREATE else "")
+    elif "maxSurge" in changed or "maxUnavailable" in changed:
+        wanted = replace(wanted, type="")  # these mean RollingUpdate
+    if "maxSurge" in changed:
+        rolling = replace(rolling, max_surge=changed["maxSurge"])
+    if "maxUnavailable" in changed:
+        rolling = replace(rolling, max_unavailable=changed["maxUnavailable"])
+    return wanted, rolling
+
+
+def _flat(saved: OriginalStrategy, rolling: RollingUpdate) -> dict[str, Json]:
+    return {
+        "minReadySeconds": saved.min_ready_seconds,
+        "progressDeadlineSeconds": saved.progress_deadline_seconds,
+        "type": saved.type or "RollingUpdate",
+        "maxSurge": rolling.max_surge,
+        "maxUnavailable": rolling.max_unavailable,
+    }
+
+
+def _put_back(old: Deployment, new: Deployment) -> JsonObject:
+    """Where the spec has a number of ours it stays; a person's own number is replaced by the new one."""
+    body: JsonObject = {}
+    ready, progress = old.spec.min_ready_seconds, old.spec.progress_deadline_seconds
+    if new.spec.min_ready_seconds != ready == keys.MAX_READY_SECONDS:
+        body["minReadySeconds"] = ready
+    if new.spec.progress_deadline_seconds != progress == keys.MAX_PROGRESS_SECONDS:
+        body["progressDeadlineSeconds"] = progress
+    if new.spec.strategy != old.spec.strategy:
+        body["strategy"] = _whole(old.spec.strategy)
+    return body
+
+
+def _whole(strategy: DeploymentStrategy) -> JsonObject:
+    rolling = strategy.rolling_update
+    return {
+        "type": strategy.type or None,
+        "rollingUpdate": None if rolling is None else msgspec.to_builtins(rolling),
+    }

@@ -1,0 +1,127 @@
+"""What people are told when their update of a workload is admitted: one sentence, one line, what to do.
+
+kubectl prints each warning on a line of its own and API servers cut them at 256 characters. Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+from kruise_rollouts.api.apps import Deployment
+from kruise_rollouts.api.int_or_percent import is_percent
+from kruise_rollouts.api.rollouts_v1beta1 import Rollout, Style, style_of
+
+from .plan import updated_limit
+from .settings import is_recreate
+
+
+def held(new: Deployment, rollout: Rollout) -> tuple[str, ...]:
+    """A release begins."""
+    said = [f"Rollout {_name(rollout)} holds this update: {_first_step(new, rollout)}."]
+    said += _what_to_do(rollout)
+    if is_recreate(new):
+        said.append("strategy Recreate: until the release ends, pods are replaced one at a time.")
+    return tuple(said)
+
+
+def another_version(new: Deployment, rollout: Rollout, *, going_back: bool) -> list[str]:
+    """The template changes during a release."""
+    name = _name(rollout)
+    if going_back:
+        return [f"Rollout {name}: this is the version from before the release; it is rolled back to now."]
+    if style_of(rollout.spec) is Style.BLUE_GREEN:
+        return [
+            f"Rollout {name}: a blue-green release cannot take another version; nothing moves until you go back:"
+            f" {_command('undo', rollout)}"
+        ]
+    return [
+        f"Rollout {name} starts over with this version: {_first_step(new, rollout)}.",
+        *_what_to_do(rollout),
+    ]
+
+
+def cannot_resume(rollout: Rollout) -> list[str]:
+    return [
+        f"Rollout {_name(rollout)} holds this Deployment at {_position(rollout)}; it stays paused.",
+        f"To go on: {_command('approve', rollout)}",
+        f"To go back: {_command('undo', rollout)}",
+    ]
+
+
+def cannot_pause(rollout: Rollout) -> list[str]:
+    return [
+        f"Rollout {_name(rollout)} is moving the pods of this Deployment; to stop it: {_command('pause', rollout)}",
+    ]
+
+
+def marks_put_back(rollout: Rollout) -> list[str]:
+    return [
+        f"Rollout {_name(rollout)} holds this Deployment at {_position(rollout)}; its marks and its pause stay.",
+        f"To go on: {_command('approve', rollout)}",
+        "To release without steps, set spec.disabled of the Rollout to true, or delete it.",
+    ]
+
+
+def recorded(rollout: Rollout, told: tuple[str, ...]) -> str:
+    return f"Rollout {_name(rollout)}: {', '.join(told)} will be in effect when the release ends."
+
+
+def no_replicas(rollout: Rollout) -> str:
+    return f"Rollout {_name(rollout)} does not hold this update: with 0 replicas there is nothing to release step by step."
+
+
+def no_pods(rollout: Rollout) -> str:
+    return f"Rollout {_name(rollout)} does not hold this update: no pods of an earlier version are running."
+
+
+def native_way_back(rollout: Rollout) -> str:
+    return (
+        f"Rollout {_name(rollout)} does not hold this update: it goes back to a version that is still running,"
+        " and an earlier update is not finished."
+    )
+
+
+def several_versions(new: Deployment, rollout: Rollout, count: int) -> str:
+    """A refusal, so it may be longer than a warning."""
+    name = new.metadata.name
+    return (
+        f"Deployment {name} runs {count} versions at once, because an earlier update is not finished, and Rollout"
+        f" {_name(rollout)} routes traffic: it would send all of it to the pods of one version. Wait until that update"
+        f" is complete (kubectl rollout status deployment/{name}), apply one of the running versions again, or set"
+        " spec.disabled of the Rollout to true to update without steps."
+    )
+
+
+def _first_step(new: Deployment, rollout: Rollout) -> str:
+    steps = rollout.spec.strategy.steps
+    if not steps:
+        return "it has no steps, so nothing moves"
+    step, total = steps[0], new.replicas
+    amount = step.replicas if step.replicas is not None else 0
+    pods = updated_limit(amount, total) if isinstance(amount, int) or is_percent(amount) else 0
+    said = f"step 1 of {len(steps)} gives {pods} of {total} pods the new version"
+    if rollout.spec.strategy.traffic_routings and step.traffic is not None:
+        said += f" and {step.traffic} of the traffic"
+    if rollout.spec.strategy.paused:
+        return f"{said} once the Rollout is resumed ({_command('resume', rollout)})"
+    if step.pause.duration is not None:
+        return f"{said}, then waits {max(0, step.pause.duration)} s"
+    return f"{said}, then waits for approval"
+
+
+def _what_to_do(rollout: Rollout) -> list[str]:
+    waits = any(step.pause.duration is None for step in rollout.spec.strategy.steps)
+    said = [f"To approve a step: {_command('approve', rollout)}"] if waits else []
+    return [*said, f"To go back: {_command('undo', rollout)}"]
+
+
+def _position(rollout: Rollout) -> str:
+    sub, count = rollout.status.active, len(rollout.spec.strategy.steps)
+    index = 0 if sub is None else sub.current_step_index
+    return f"step {index} of {count}" if index > 0 else "its first step"
+
+
+def _name(rollout: Rollout) -> str:
+    return rollout.metadata.name
+
+
+def _command(verb: str, rollout: Rollout) -> str:
+    return f"kubectl kruise rollout {verb} rollout/{rollout.metadata.name} -n {rollout.metadata.namespace}"
