@@ -212,7 +212,8 @@ def signing_request(obj: JsonObject, now: datetime) -> Cells:
 
 def _signed(types: Iterable[str]) -> str:
     found = set(types)
-    states: list[str] = [t for t in ("Denied", "Approved") if t in found][:1] or ["Pending"]
+    verdict = next((t for t in ("Denied", "Approved") if t in found), "Pending")
+    states = [verdict]
     return ",".join([*states, *(["Failed"] if "Failed" in found else [])])
 
 

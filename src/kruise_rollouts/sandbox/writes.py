@@ -56,12 +56,12 @@ class Writer:
         parts, resource = self._parts, call.resource
         new = rules.first_version(resource, body, call.ns)
         new = rules.canonical(resource, parts.hooks.prepare(resource, new))
-        new = own(new)
         mutated, warnings = await parts.hooks.mutate(self._attempt(call, "CREATE", new, None))
         call.warnings.extend(warnings)
         if mutated is not None and mutated is not new:
             new = rules.first_version(resource, self._named(call, mutated), call.ns)
             new = rules.canonical(resource, parts.hooks.prepare(resource, new))
+        new = own(new)
         new = rules.stamped(new, parts.clock.now(), parts.random)
         causes = (*check_metadata(resource, new, None), *parts.hooks.validate(resource, new, None, ""))
         if causes:
@@ -130,10 +130,11 @@ class Writer:
         raise unsupported_patch(call)
 
     async def _apply(self, call: Call) -> JsonObject:
+        resource, options = call.resource, call.options
         body = self._named(call, call.body or {})
-        if body["metadata"].get("managedFields"):
-            raise BadRequest("metadata.managedFields must be nil")
-        apply, resource, options = self._parts.hooks.apply, call.resource, call.options
+        if call.subresource == "scale":
+            body = self._scaled(call, body)
+        apply = self._parts.hooks.apply
 
         def change(live: JsonObject) -> JsonObject:
             return apply(resource, body, live, self._manager(call), force=options.force)
@@ -144,10 +145,22 @@ class Writer:
             if call.subresource:
                 raise
         if body["metadata"].get("uid"):
-            raise conflict(resource, call.name, "uid mismatch: the provided object specified uid "
-                           f"{body['metadata']['uid']}, and no existing object was found")  # fmt: skip
-        return await self._create(
-            call, body, lambda new: apply(resource, new, None, self._manager(call), force=options.force)
+            why = (
+                f"uid mismatch: the provided object specified uid {body['metadata']['uid']}, "
+                "and no existing object was found"
+            )
+            raise conflict(resource, call.name, why)
+        new = apply(resource, body, None, self._manager(call), force=options.force)
+        return await self._create(call, new, lambda new: new)
+
+    def _scaled(self, call: Call, scale: JsonObject) -> JsonObject:
+        """An applied Scale as the part of the object that it stands for."""
+        view, resource = view_of(call.resource, "scale"), call.resource
+        if view is None:
+            raise not_allowed()
+        named = {k: v for k, v in scale["metadata"].items() if k in ("name", "namespace")}
+        return view.write(
+            {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": named}, scale
         )
 
     async def replace(self, call: Call, change: Change, *, owned: bool = False) -> JsonObject:
@@ -164,7 +177,8 @@ class Writer:
             if entry is None:
                 raise not_found(resource, call.name)
             live = await parts.load(entry, resource)
-            shown = view.read(live)
+            # An apply works on the object itself: that is where the owners of its fields are.
+            shown = live if owned else view.read(live)
             wanted = change(shown)
             self._check_identity(call, wanted, live)
             new = wanted if shown is live else view.write(live, wanted)

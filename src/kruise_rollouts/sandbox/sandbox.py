@@ -1,0 +1,75 @@
+"""A Kubernetes in this process: server, custom resources, admission, controllers and kubelets, put together.
+
+It takes no decision of its own. `start` returns once the built-in namespaces and nodes are there; what controllers
+do after that happens on the event loop.
+"""
+
+from __future__ import annotations
+
+from kruise_rollouts.kube.effects import JsonObject
+from kruise_rollouts.kube.errors import AlreadyExists
+from kruise_rollouts.kube.protocols import Clock
+
+from .admission import Admission
+from .callers import Caller
+from .crd import CustomResources
+from .direct import DirectApi
+from .kubelet import Nodes, register
+from .request import SYSTEM, User
+from .runner import Runner
+from .schemas import Schemas
+from .server import Server
+from .stages import Knobs
+from .wiring import wirings
+
+NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+
+
+class Sandbox:
+    """One cluster. `nodes` simulated nodes; `knobs` say how fast and how well pods run."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        nodes: int = 3,
+        knobs: Knobs | None = None,
+        caller: Caller | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.clock = clock
+        self.server = Server(clock, seed=seed)
+        self.customs = CustomResources(self.server.store, self.server.registry, clock)
+        self.schemas = Schemas(self.customs)
+        self.schemas.install(self.server.hooks)
+        self.admission = Admission(self.server.parts, caller)
+        self.admission.install()
+        self.nodes = Nodes(tuple(f"node-{i}" for i in range(nodes)), knobs)
+        self.runner = Runner(self.server, clock, wirings(self.nodes), seed=seed)
+
+    async def start(self) -> None:
+        """Serves, with its namespaces and nodes."""
+        self.customs.start()
+        for name in NAMESPACES:
+            await self._ensure("namespaces", name, {"metadata": {"name": name}})
+        for write in register(self.nodes, self.clock.now()):
+            await self._ensure("nodes", write.ref.name, write.body)
+        await self.runner.start()
+
+    async def _ensure(self, plural: str, name: str, body: JsonObject) -> None:
+        resource = self.server.registry.find("", "v1", plural)
+        if resource is None or self.server.store.get("", plural, "", name) is not None:
+            return
+        try:
+            await self.server.call("create", resource, "", "", body)
+        except AlreadyExists:
+            return
+
+    async def stop(self) -> None:
+        """Stops the controllers and ends all watches."""
+        self.server.watcher.close()
+        await self.runner.stop()
+
+    def api(self, user: User = SYSTEM, user_agent: str = "kruise-rollout") -> DirectApi:
+        """A client in this process."""
+        return DirectApi(self.server, user, user_agent)

@@ -1,0 +1,81 @@
+"""The schema of every served resource, and the hooks of the pipeline that need one.
+
+Built-in kinds have recorded schemas (schema.py), custom ones those of their CRD (crd.py). What is done with them is
+apply.py's, tracking.py's, strategic.py's.
+"""
+
+from __future__ import annotations
+
+from kruise_rollouts.kube.effects import JsonObject
+from kruise_rollouts.kube.errors import Cause
+
+from .apply import server_side_apply
+from .crd import CustomResources, CustomVersion
+from .defaults import apply_defaults
+from .pipeline import Hooks, Manager
+from .resources import Resource
+from .schema import Node, custom_schema, schema_of
+from .strategic import strategic_merge
+from .tracking import track
+from .validation import validate
+
+
+class Schemas:
+    """Finds schemas, and fills hooks that walk along them."""
+
+    def __init__(self, customs: CustomResources) -> None:
+        self._customs = customs
+        self._custom: dict[tuple[str, str], tuple[CustomVersion, Node]] = {}
+        self._built_in: dict[tuple[str, str], Node] = {}
+
+    def install(self, hooks: Hooks) -> None:
+        """Makes the pipeline follow the schemas."""
+        hooks.schema_of = self.of
+        hooks.track = self._track
+        hooks.apply = self._apply
+        hooks.strategic = self._strategic
+        hooks.prepare = self._prepare
+        hooks.validate = self._validate
+
+    def of(self, resource: Resource) -> Node:
+        """The schema of `resource`; one that allows anything if none is known."""
+        key = (resource.api_version, resource.kind)
+        if not resource.custom:
+            found = self._built_in.get(key)
+            if found is None:
+                known = schema_of(resource.group, resource.version, resource.kind)
+                found = self._built_in[key] = custom_schema(None) if known is None else known
+            return found
+        version = self._customs.find(resource)
+        if version is None:
+            return custom_schema(None)
+        kept = self._custom.get(key)
+        if kept is None or kept[0] is not version:
+            node = custom_schema(version.schema, status_subresource=resource.has_status)
+            kept = self._custom[key] = (version, node)
+        return kept[1]
+
+    def _track(self, resource: Resource, new: JsonObject, live: JsonObject | None, by: Manager) -> JsonObject:
+        schema, version = self.of(resource), resource.api_version
+        return track(live, new, by.name, "Update", schema, version, by.subresource, by.now)
+
+    def _apply(
+        self, resource: Resource, applied: JsonObject, live: JsonObject | None, by: Manager, *, force: bool
+    ) -> JsonObject:
+        schema, version = self.of(resource), resource.api_version
+        return server_side_apply(live, applied, by.name, force, schema, version, by.subresource, by.now)
+
+    def _strategic(self, resource: Resource, live: JsonObject, patch: JsonObject) -> JsonObject:
+        return strategic_merge(live, patch, self.of(resource))
+
+    def _prepare(self, resource: Resource, obj: JsonObject) -> JsonObject:
+        version = self._customs.find(resource) if resource.custom else None
+        return apply_defaults(resource, obj) if version is None else version.prepare(obj)
+
+    def _validate(
+        self, resource: Resource, new: JsonObject, old: JsonObject | None, subresource: str
+    ) -> tuple[Cause, ...]:
+        version = self._customs.find(resource) if resource.custom else None
+        if version is None:
+            return validate(resource, new, old, subresource)
+        return version.validate(new, old, subresource)
