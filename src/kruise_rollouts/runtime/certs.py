@@ -136,8 +136,13 @@ def _begun(cert: x509.Certificate, now: datetime, ago: timedelta) -> bool:
     return cert.not_valid_before_utc + SKEW + ago <= now
 
 
+def new_key() -> PrivateKey:
+    """RSA, as older readers of the Secret expect."""
+    return rsa.generate_private_key(65537, KEY_BITS)
+
+
 def _new_ca(now: datetime) -> tuple[PrivateKey, x509.Certificate]:
-    key = rsa.generate_private_key(65537, KEY_BITS)
+    key = new_key()
     # The serial number makes the name of each CA its own: verifiers pick an issuer by name.
     serial = x509.random_serial_number()
     name = _name(CA_NAME, f"{serial:x}"[:16])
@@ -151,7 +156,7 @@ def _new_ca(now: datetime) -> tuple[PrivateKey, x509.Certificate]:
 def _new_serving(
     names: tuple[str, ...], now: datetime, signer: x509.Certificate, signer_key: PrivateKey
 ) -> _Serving:
-    key = rsa.generate_private_key(65537, KEY_BITS)
+    key = new_key()
     builder = _builder(_name(names[0][:64]), signer.subject, key, now, x509.random_serial_number())
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_usage(key_cert_sign=False), critical=True)

@@ -1,0 +1,135 @@
+"""Writes through an Api: what comes back is in the cache at once, refusals leave it fresh."""
+
+from __future__ import annotations
+
+import pytest
+from fake_server import FakeServer
+from msgspec import Struct
+from virtual import virtually
+
+from kruise_rollouts.kube.effects import Create, Delete, Evict, JsonObject, Patch
+from kruise_rollouts.kube.errors import AlreadyExists, Conflict, NotFound, TooManyRequests
+from kruise_rollouts.kube.objects import CONFIG_MAP, POD, Meta
+from kruise_rollouts.runtime.apply import Applier, Fenced
+from kruise_rollouts.runtime.cache import Cache
+
+BOX = CONFIG_MAP.ref("ns", "box")
+
+
+class Box(Struct, frozen=True, gc=False):
+    metadata: Meta = Meta()
+    data: dict[str, str] = {}
+
+
+class Stage:
+    """A server, a cache and an applier between them."""
+
+    def __init__(self, *, may_write: bool = True) -> None:
+        self.server = FakeServer(CONFIG_MAP, POD)
+        self.boxes = Cache(Box)
+        self.apply = Applier(
+            self.server,
+            {("v1", "ConfigMap"): self.boxes},
+            field_manager="kruise-rollout",
+            may_write=lambda: may_write,
+        )
+
+    @property
+    def box(self) -> Box | None:
+        return self.boxes.get("ns", "box")
+
+
+def owned_by(uid: str) -> JsonObject:
+    return {"metadata": {"ownerReferences": [{"uid": uid, "controller": True}]}}
+
+
+@virtually
+async def test_what_was_written_is_in_the_cache_before_the_next_decision() -> None:
+    stage = Stage()
+    await stage.apply(Create(BOX, {"data": {"a": "1"}}))
+    assert stage.box is not None and stage.box.data == {"a": "1"}
+    await stage.apply(Patch(BOX, {"data": {"a": "2"}}))
+    assert stage.box is not None and stage.box.data == {"a": "2"}
+    await stage.apply(Delete(BOX))
+    assert stage.box is None
+
+
+@virtually
+async def test_a_patch_on_an_outdated_version_is_a_conflict_that_leaves_the_cache_fresh() -> None:
+    stage = Stage()
+    await stage.apply(Create(BOX, {"data": {"a": "1"}}))
+    assert stage.box is not None
+    seen = stage.box.metadata.resource_version
+    stage.server.put("configmaps", "ns", "box", data={"a": "theirs"})
+    with pytest.raises(Conflict):
+        await stage.apply(Patch(BOX, {"data": {"a": "ours"}}, resource_version=seen))
+    assert stage.box.data == {"a": "theirs"}
+
+
+@virtually
+async def test_a_patch_of_what_is_gone_takes_it_out_of_the_cache() -> None:
+    stage = Stage()
+    await stage.apply(Create(BOX, {}))
+    stage.server.drop("configmaps", "ns", "box")
+    with pytest.raises(NotFound):
+        await stage.apply(Patch(BOX, {"data": {}}))
+    assert stage.box is None
+
+
+@virtually
+async def test_creating_what_we_created_before_a_crash_counts_as_done() -> None:
+    stage = Stage()
+    stage.server.put("configmaps", "ns", "box", **owned_by("us"))
+    await stage.apply(Create(BOX, owned_by("us")))
+    assert stage.box is not None
+
+
+@virtually
+async def test_creating_what_somebody_else_owns_is_refused() -> None:
+    stage = Stage()
+    stage.server.put("configmaps", "ns", "box", **owned_by("them"))
+    with pytest.raises(AlreadyExists):
+        await stage.apply(Create(BOX, owned_by("us")))
+
+
+@virtually
+async def test_an_object_that_waits_for_its_finalizers_is_seen_being_deleted() -> None:
+    stage = Stage()
+    await stage.apply(Create(BOX, {"metadata": {"finalizers": ["wait"]}}))
+    stage.server.objects[("configmaps", "ns", "box")]["kind"] = "ConfigMap"
+    await stage.apply(Delete(BOX))
+    assert stage.box is not None and stage.box.metadata.deletion_timestamp
+
+
+@virtually
+async def test_deleting_what_is_gone_counts_as_done() -> None:
+    stage = Stage()
+    assert await stage.apply(Delete(BOX)) is None
+
+
+@virtually
+async def test_only_the_incarnation_that_was_meant_is_deleted() -> None:
+    stage = Stage()
+    live = stage.server.put("configmaps", "ns", "box")
+    await stage.apply(Delete(BOX, uid="an-earlier-one"))
+    assert ("configmaps", "ns", "box") in stage.server.objects
+    await stage.apply(Delete(BOX, uid=live["metadata"]["uid"]))
+    assert ("configmaps", "ns", "box") not in stage.server.objects
+
+
+@virtually
+async def test_an_eviction_that_is_refused_says_so() -> None:
+    stage = Stage()
+    stage.server.put("pods", "ns", "p")
+    stage.server.fail("POST", TooManyRequests("a disruption budget forbids it"))
+    with pytest.raises(TooManyRequests):
+        await stage.apply(Evict(POD.ref("ns", "p")))
+    await stage.apply(Evict(POD.ref("ns", "p")))
+
+
+@virtually
+async def test_nothing_is_written_by_who_may_not_lead() -> None:
+    stage = Stage(may_write=False)
+    with pytest.raises(Fenced):
+        await stage.apply(Create(BOX, {}))
+    assert stage.server.calls == []
