@@ -91,7 +91,6 @@ def strategy(rng: Random) -> dict[str, Any]:
 
 def service(rng: Random) -> dict[str, Any]:
     spec: dict[str, Any] = {"selector": labels(rng), "ports": some(rng, service_port, 1)}
-    maybe(rng, spec, "externalIPs", ["10.0.0.1", "10.0.0.2"][: rng.randint(0, 2)])
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata(rng), "spec": spec}
 
 

@@ -117,10 +117,11 @@ def _merge(live: Json, applied: Json, node: Node) -> Json:
         return live
     if live is not ABSENT and shape_of(live, node) != shape_of(applied, node):
         live = ABSENT
+    anything = bool(applied) or (live is not ABSENT and bool(live))
     match shape_of(applied, node):
-        case "map" if not node.atomic and (live or applied):
+        case "map" if anything and not node.atomic:
             return _merge_maps(live if isinstance(live, dict) else {}, applied or {}, node)
-        case "list" if node.list_type != "atomic" and (live or applied):
+        case "list" if anything and node.list_type != "atomic":
             return _merge_lists(live if isinstance(live, list) else [], applied or [], node)
     return applied
 

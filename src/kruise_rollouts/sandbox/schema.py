@@ -79,9 +79,7 @@ class Node:
         self.format: str = raw.get("format", "")
         self.default: Json = raw.get("default")
         self.native = native  # of a built-in kind
-        # What a built-in field has when nobody set it: such defaults mark fields that every object of the kind has.
-        always = native and "default" in raw and self.default in _ZEROES
-        self.zero: Json = self.default if always else ABSENT
+        self.zero: Json = ABSENT  # what the field has when nobody set it, if every object of the kind has it
         self.enum: tuple[Json, ...] = tuple(raw.get("enum", ()))
         self.required: tuple[str, ...] = tuple(raw.get("required", ()))
         self.nullable: bool = raw.get("nullable", False)
@@ -123,7 +121,16 @@ class Node:
             if raw is None:
                 return self.additional
             found = self._children[key] = self._at(raw)
+            if self.native:
+                self._set_zero(key, raw, found)
         return found
+
+    def _set_zero(self, key: str, raw: JsonObject, child: Node) -> None:
+        """Fields that are always written show by such a default; lists by being required, they are null at first."""
+        if "default" in raw and raw["default"] in _ZEROES:
+            child.zero = raw["default"]
+        elif child.type == "array" and key in self.required:
+            child.zero = None
 
     @property
     def additional(self) -> Node | None:
