@@ -177,7 +177,13 @@ def _look(seen: DeploymentSnapshot, strategy: PartitionStrategy) -> _View:
 def _waits_for_scaling(view: _View) -> bool:
     """Whether to leave the Deployment alone until its controller has followed a change of replicas."""
     # A paused Recreate is never scaled in proportion: it has to come to rest in our way first.
-    return view.is_scaling and not view.strategy.paused and not is_recreate(view.deployment)
+    held = not is_recreate(view.deployment) and not _is_resumed(view)
+    return view.is_scaling and held and not view.strategy.paused
+
+
+def _is_resumed(view: _View) -> bool:
+    """By somebody else, so that no bound holds."""
+    return not view.deployment.spec.paused and not is_moving(view.deployment)
 
 
 def _target(view: _View) -> int:
@@ -261,15 +267,17 @@ def _scale_down(replica_set: ReplicaSet, pods: int) -> Patch:
 
 def _move(view: _View, target: int) -> Decision[ExtraStatus]:
     """Lets the Deployment controller go as far as the new pods that are available permit."""
-    if not _is_prepared(view):
+    if _is_resumed(view) or not _is_prepared(view):
         return _prepare(view)
-    if not _is_settled(view.deployment):
-        return Decision(view.seen.status)  # the last bound is not in effect yet
     available, wake_at = _available(view)
     pods = Pods(view.total, view.revisions.old_pods, _kept_back(view), available)
-    bound = bound_of(target, pods, view.allowed, _in_force(view))
+    in_force = _in_force(view)
+    bound = bound_of(target, pods, view.allowed, in_force)
     if bound is None:
         return _rest(view)
+    late = not _is_settled(view.deployment) or _counts_too_many(view)  # the last bound has yet to take effect
+    if late and bound.unavailable >= in_force:
+        return Decision(view.seen.status, wake_at=wake_at)
     status = _status(view)
     writes = _settle(view, on_the_move(rolling_update(bound, view.total)), status, guarded=True)
     return _decision(view, status, writes, wake_at)
@@ -335,6 +343,11 @@ def _is_prepared(view: _View) -> bool:
         and (moving or r.status.observed_generation >= r.metadata.generation)
         for r in hidden
     )
+
+
+def _counts_too_many(view: _View) -> bool:
+    """Pods on their way out are still counted as available: the Deployment controller would take as many again."""
+    return any(r.status.available_replicas > r.replicas for r in view.revisions.old)
 
 
 def _prepare(view: _View) -> Decision[ExtraStatus]:

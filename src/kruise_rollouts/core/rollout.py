@@ -24,6 +24,7 @@ from kruise_rollouts.api.rollouts_v1beta1 import Condition, RolloutStatus
 from kruise_rollouts.core.child_release import rollout_id
 from kruise_rollouts.core.conditions import STALLED, set_condition, without
 from kruise_rollouts.core.finalise import finalise
+from kruise_rollouts.core.marks import look_again
 from kruise_rollouts.core.outcomes import Out, move, stay, tell, with_progress, with_sub
 from kruise_rollouts.core.problems import Problem, problem_of, with_stalled
 from kruise_rollouts.core.rolling import fresh_sub, is_same_revision, plan_hash, progress
@@ -84,13 +85,14 @@ def _deleted(seen: RolloutSnapshot) -> Out | None:
         )
         conditions = set_condition(seen.status.conditions, told, seen.now)
         return move(seen, replace(seen.status, phase=P.TERMINATING, conditions=conditions, message=message))
+    if (waiting := finalise(seen, Reason.DELETED)) is not None:
+        return waiting
     if condition.reason != TerminatingReason.COMPLETED:
-        if (waiting := finalise(seen, Reason.DELETED)) is not None:
-            return waiting
+        # The last chance to see a mark that admission put on a moment ago and no event has told of yet.
+        fresh = (look_again(seen.workload),) if seen.workload is not None else ()
         over = replace(condition, status="False", reason=TerminatingReason.COMPLETED)
-        return move(
-            seen, replace(seen.status, conditions=set_condition(seen.status.conditions, over, seen.now))
-        )
+        conditions = set_condition(seen.status.conditions, over, seen.now)
+        return move(seen, replace(seen.status, conditions=conditions), *fresh)
     if ROLLOUT_FINALIZER not in meta.finalizers:
         return stay(seen)
     return stay(seen, _with_finalizers(seen, tuple(f for f in meta.finalizers if f != ROLLOUT_FINALIZER)))
@@ -120,7 +122,7 @@ def _disabled(seen: RolloutSnapshot) -> Out | None:
         return move(seen, replace(seen.status, phase=P.DISABLED, message="Rollout is disabled"))
     if not seen.rollout.spec.disabled:
         return None
-    if phase == P.DISABLED:
+    if phase == P.DISABLED and not is_ours(seen):
         return stay(seen)
     conditions = without(seen.status.conditions, STALLED)
     # Held, but not begun: admission was faster than this status.

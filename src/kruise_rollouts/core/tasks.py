@@ -54,7 +54,7 @@ def is_ours(seen: RolloutSnapshot) -> bool:
     state = seen.workload.state
     condition = seen.status.condition(ConditionType.PROGRESSING)
     begun = condition is not None and condition.status == "True"
-    return state.is_in_progress or state.claimed_by != "" or (begun and state.is_held)
+    return state.is_in_progress or (begun and state.is_held)
 
 
 def _finish(seen: RolloutSnapshot, release: BatchRelease, reason: Reason) -> tuple[Write, ...]:

@@ -1,0 +1,126 @@
+"""What must hold at every moment of a release, whatever people and machines do. Watches a Stage's truth."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from release_stage import ROLLOUT_REF, Stage
+
+from kruise_rollouts.core.plan import updated_limit
+from kruise_rollouts.kube.effects import JsonObject
+
+
+class Rules:
+    """Attach with `Rules(stage)`; breaks with AssertionError at the write that breaks a rule."""
+
+    def __init__(self, stage: Stage, surge: int, unavailable: int) -> None:
+        self.stage = stage
+        self.surge, self.unavailable = surge, unavailable
+        self.granted = 0  # the last step that people or durations have let this revision have
+        self.spared = 0  # pods of the new revision that scaling, or a person's hand, has made
+        self.image = self._image()
+        self.stable = self.image
+        self.capacity = True  # False: a person's own act has taken capacity below the mark
+        self.steps_count = True  # False: a person has resumed the Deployment by hand
+        self.stage.checks.append(lambda _: self.look())
+
+    # --- a person acts -----------------------------------------------------------------------------------------------
+
+    def new_image(self) -> None:
+        if self._image() != self.image:
+            self.image, self.granted, self.spared = self._image(), 0, 0
+        self.look()
+
+    def scaled(self, before: int) -> None:
+        wanted = self.stage.native.wanted
+        self.capacity = False
+        self.spared = max(self.spared, -(-self._new_pods() * wanted // max(1, before)) + 1)
+
+    # --- rules -------------------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        stage = self.stage
+        assert stage.native.spec["strategy"]["type"] == "RollingUpdate", "strategy.type has changed"
+        self._grant()
+        self._check_steps()
+        self._check_capacity()
+
+    def _grant(self) -> None:
+        rollout = stage_status(self.stage)
+        if rollout is None:
+            self.granted = 10**6  # given back: the person's own update goes on
+            return
+        sub, spec = rollout["status"].get("canaryStatus") or {}, rollout["spec"]
+        steps = spec["strategy"]["canary"]["steps"]
+        index, following = sub.get("currentStepIndex", 0), sub.get("nextStepIndex", 0)
+        natural = index + 1 if index < len(steps) else -1
+        if rollout["status"].get("phase") not in ("Progressing", "Healthy"):
+            self.granted = 10**6
+        elif _reason(rollout) in ("Finalising", "Cancelling", "Completed") and self._is_current(rollout):
+            self.granted = 10**6
+        elif _reason(rollout) in ("InRolling", "Paused") and self._is_current(rollout):
+            allowed = max(1, index) if index else 0
+            if sub.get("currentStepState") == "StepReady" or _has_waited(sub, steps, index, self.stage.now):
+                allowed = index + 1
+            if following != natural and 1 <= following <= len(steps):
+                allowed = max(allowed, following)
+            while 1 <= allowed < len(steps) and steps[allowed - 1]["pause"].get("duration") == 0:
+                allowed += 1  # goes on by itself within the same moment
+            assert not self.steps_count or index <= max(self.granted, 1), f"step {index} was never granted, {self.granted} was"
+            self.granted = max(self.granted, allowed)
+
+    def _is_current(self, rollout: JsonObject) -> bool:
+        """The status speaks of the revision that the Deployment has."""
+        return self.stage.revision_of(self._image()) == rollout["status"]["canaryStatus"].get("canaryRevision")
+
+    def _check_steps(self) -> None:
+        rollout = stage_status(self.stage)
+        if not self.steps_count or rollout is None or self.granted >= 10**6 or self.image == self.stable:
+            return
+        steps = rollout["spec"]["strategy"]["canary"]["steps"]
+        replicas = self.stage.native.wanted
+        allowed = max(
+            (updated_limit(s["replicas"], replicas) for s in steps[: max(1, self.granted)]), default=0
+        )
+        pods = self._new_pods()
+        assert pods <= max(allowed, self.spared), f"{pods} new pods, {allowed} allowed in step {self.granted}"
+
+    def _check_capacity(self) -> None:
+        native = self.stage.native
+        wanted = native.wanted
+        ready = sum(p.ready_since is not None for p in native.pods.values())
+        if not self.capacity:
+            self.capacity = ready >= wanted - self.unavailable and len(native.pods) <= wanted + self.surge
+            return
+        assert ready >= wanted - self.unavailable, f"{ready} ready of {wanted}, {self.unavailable} may be missing"
+        total = sum(r["spec"]["replicas"] for r in native.replica_sets.values())
+        assert total <= wanted + self.surge, f"{total} pods for {wanted}, {self.surge} more are allowed"
+
+    def _new_pods(self) -> int:
+        new = self.stage.native.new()
+        return 0 if new is None else int(new["spec"]["replicas"])
+
+    def _image(self) -> str:
+        return str(self.stage.native.spec["template"]["spec"]["containers"][0]["image"])
+
+
+def stage_status(stage: Stage) -> JsonObject | None:
+    """The live Rollout with a status; None while there is none, or it is going."""
+    rollout = stage.objects.get(ROLLOUT_REF)
+    if rollout is None or rollout["metadata"].get("deletionTimestamp"):
+        return None
+    return {"status": {}, **rollout}
+
+
+def _reason(rollout: JsonObject) -> str:
+    conditions = rollout["status"].get("conditions") or ()
+    return next((str(c["reason"]) for c in conditions if c["type"] == "Progressing"), "")
+
+
+def _has_waited(sub: JsonObject, steps: list[Any], index: int, now: datetime) -> bool:
+    if sub.get("currentStepState") != "StepPaused" or not 1 <= index <= len(steps):
+        return False
+    duration = steps[index - 1]["pause"].get("duration")
+    since = datetime.fromisoformat(sub["lastUpdateTime"].replace("Z", "+00:00"))
+    return duration is not None and now >= since + timedelta(seconds=duration)

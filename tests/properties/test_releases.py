@@ -1,0 +1,144 @@
+"""Whole releases under everything that people, crashes and late news can do to them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from release_rules import Rules
+from release_stage import RELEASE_REF, ROLLOUT_REF, Stage, a_step
+
+OURS = ("rollouts.kruise.io/", "batchrelease.rollouts.kruise.io/")
+KEPT = "rollouts.kruise.io/workload-type"
+
+an_amount = st.integers(1, 100).map(lambda n: f"{n}%") | st.integers(0, 12)
+a_plan = st.lists(
+    st.builds(a_step, an_amount, st.sampled_from([None, None, 0, 5])), min_size=1, max_size=4
+)
+numbers = st.sampled_from([("25%", "25%"), (1, 0), (0, 1), (3, 2), ("100%", 0)])
+an_act = st.one_of(
+    st.tuples(st.just("image"), st.integers(1, 4)),
+    st.tuples(st.just("approve"), st.just(0)),
+    st.tuples(st.just("approve"), st.just(0)),
+    st.tuples(st.just("jump"), st.integers(-2, 6)),
+    st.tuples(st.just("plan"), a_plan),
+    st.tuples(st.just("scale"), st.integers(0, 12)),
+    st.tuples(st.just("pause"), st.booleans()),
+    st.tuples(st.just("disable"), st.booleans()),
+    st.tuples(st.just("delete"), st.just(0)),
+    st.tuples(st.just("resume by hand"), st.just(0)),
+    st.tuples(st.just("delete the BatchRelease"), st.just(0)),
+    st.tuples(st.just("crash"), st.integers(0, 12)),
+    st.tuples(st.just("time"), st.just(0)),
+    st.tuples(st.just("settle"), st.just(0)),
+)
+FAST = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def scaled(value: Any, total: int, rounding: Any) -> int:
+    return value if isinstance(value, int) else int(rounding(int(value[:-1]) * total / 100))
+
+
+def a_stage(replicas: int, plan: list[Any], limits: tuple[Any, Any], seed: int) -> tuple[Stage, Rules]:
+    surge, unavailable = scaled(limits[0], replicas, math.ceil), scaled(limits[1], replicas, math.floor)
+    if surge == unavailable == 0:
+        unavailable = 1
+    stage = Stage(replicas, plan, surge=limits[0], unavailable=limits[1], seed=seed)
+    rules = Rules(stage, surge, unavailable)
+    stage.settle()
+    return stage, rules
+
+
+def perform(stage: Stage, rules: Rules, act: str, value: Any) -> None:
+    """One act of a person, a machine or fate."""
+    match act:
+        case "image":
+            stage.set_image(value)
+            rules.new_image()
+        case "approve":
+            stage.approve()
+        case "jump":
+            stage.edit_status({"nextStepIndex": value})
+        case "plan":
+            stage.edit_rollout({"strategy": {"canary": {"steps": value}}})
+            rules.steps_count = False
+        case "scale":
+            before = stage.native.wanted
+            stage.scale(value)
+            rules.scaled(before)
+            rules.surge = rules.unavailable = 10**6  # the limits are shares of another number now
+        case "pause":
+            stage.edit_rollout({"strategy": {"paused": value}})
+        case "disable":
+            stage.edit_rollout({"disabled": value})
+        case "delete":
+            stage.delete_rollout()
+        case "resume by hand":
+            rules.steps_count = False
+            stage.resume_by_hand()
+        case "delete the BatchRelease":
+            if RELEASE_REF in stage.objects:
+                stage.act(lambda: stage.delete(RELEASE_REF))
+        case "crash":
+            stage.crash_in = value
+        case "time":
+            stage.settle()
+            stage.pass_time()
+        case "settle":
+            stage.settle()
+
+
+def see_through(stage: Stage) -> None:
+    """People let every release finish."""
+    stage.lags, stage.crash_in = False, None
+    stage.edit_rollout({"strategy": {"paused": False}, "disabled": False})
+    for _ in range(60):
+        stage.finish()
+        if ROLLOUT_REF not in stage.objects or stage.status.get("phase") == "Healthy":
+            return
+        assert stage.sub.get("currentStepState") == "StepPaused", stage.status
+        stage.approve()
+    raise AssertionError(f"approved without end: {stage.status}")
+
+
+def given_back(stage: Stage, limits: tuple[Any, Any], image: int) -> None:
+    """The Deployment is what the person last applied, field by field."""
+    deployment = stage.native.deployment
+    assert not [k for k in deployment["metadata"]["annotations"] if k.startswith(OURS)]
+    assert not [k for k in deployment["metadata"]["labels"] if k.startswith(OURS) and k != KEPT]
+    spec = deployment["spec"]
+    assert spec["template"]["spec"]["containers"][0]["image"] == f"web:{image}"
+    assert (spec["paused"], spec["minReadySeconds"], spec["progressDeadlineSeconds"]) == (False, 0, 600)
+    rolling = {"maxSurge": limits[0], "maxUnavailable": limits[1]}
+    assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": rolling}
+    assert all(r["spec"]["minReadySeconds"] == 0 for r in stage.native.replica_sets.values())
+    status = deployment["status"]
+    assert status["updatedReplicas"] == status["replicas"] == spec["replicas"], status
+    assert RELEASE_REF not in stage.objects
+
+
+@given(
+    replicas=st.integers(1, 10),
+    plan=a_plan,
+    limits=numbers,
+    acts=st.lists(st.tuples(an_act, st.integers(0, 12)), max_size=10),
+    lags=st.booleans(),
+    seed=st.integers(0, 10**6),
+)
+@FAST
+def test_whatever_happens_the_rules_hold_and_the_workload_comes_back_as_it_was_applied(
+    replicas: int, plan: list[Any], limits: tuple[Any, Any], acts: list[Any], lags: bool, seed: int
+) -> None:
+    stage, rules = a_stage(replicas, plan, limits, seed)
+    stage.lags = lags
+    perform(stage, rules, "image", 2)
+    image = 2
+    for (act, value), steps in acts:
+        for _ in range(steps):
+            stage.step()
+        image = value if act == "image" else image
+        perform(stage, rules, act, value)
+    see_through(stage)
+    given_back(stage, limits, image)
