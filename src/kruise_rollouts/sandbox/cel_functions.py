@@ -11,8 +11,6 @@ from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import re2
-
 from kruise_rollouts.kube.effects import Json
 
 from .cel_parser import UInt
@@ -35,6 +33,7 @@ from .cel_values import (
     show_timestamp,
     type_of,
 )  # fmt: skip
+from .patterns import PatternError, pattern_of
 
 Overload: TypeAlias = tuple[tuple[type, ...], Callable[..., Json]]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -239,15 +238,10 @@ method("endsWith", str, str)(lambda a, b: a.endswith(b))
 
 
 def matches(text: str, pattern: str) -> bool:
-    return pattern_of(pattern).search(text) is not None
-
-
-def pattern_of(text: str) -> re2._Regexp[str]:
-    """A compiled RE2 pattern. Raises CelError."""
     try:
-        return re2.compile(text)
-    except re2.error as error:
-        raise CelError(f"error parsing regexp: {error}") from None
+        return pattern_of(pattern).search(text) is not None
+    except PatternError as error:
+        raise CelError(str(error)) from None
 
 
 method("matches", str, str)(matches)

@@ -16,8 +16,9 @@ from msgspec import Struct
 from kruise_rollouts.kube.effects import Json
 from kruise_rollouts.kube.quantity import parse_quantity
 
-from .cel_functions import FUNCTIONS, call, function, matches, method, pattern_of, to_string
+from .cel_functions import FUNCTIONS, call, function, matches, method, to_string
 from .cel_values import NONE, CelError, Optional, compare, contains, equal, no_overload
+from .patterns import PatternError, pattern_of
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -140,7 +141,10 @@ method("findAll", str, str)(lambda a, pattern: _find_all(a, pattern, -1))
 
 
 def _find_all(text: str, pattern: str, limit: int) -> list[str]:
-    found = [m.group() for m in pattern_of(pattern).finditer(text)]
+    try:
+        found = [m.group() for m in pattern_of(pattern).finditer(text)]
+    except PatternError as error:
+        raise CelError(str(error)) from None
     return found if limit < 0 else found[:limit]
 
 

@@ -6,10 +6,10 @@ Kubernetes' libraries are in cel_functions.py and cel_library.py.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import re2
 from msgspec import Struct
 
 from kruise_rollouts.kube.effects import Json
@@ -66,8 +66,8 @@ _UNITS = {
     "µs": 1000,
     "ns": 1,
 }
-_PART = re2.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|m|us|µs|ns|s)")
-_DURATION = re2.compile(r"^[+-]?(?:0|(?:(?:\d+(?:\.\d*)?|\.\d+)(?:h|ms|m|us|µs|ns|s))+)$")
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|m|us|µs|ns|s)")
+_DURATION = re.compile(r"^[+-]?(?:0|(?:(?:\d+(?:\.\d*)?|\.\d+)(?:h|ms|m|us|µs|ns|s))+)$")
 
 
 def no_overload() -> CelError:

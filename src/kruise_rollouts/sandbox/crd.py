@@ -12,18 +12,21 @@ from collections.abc import Callable
 from functools import cached_property
 
 from kruise_rollouts.kube.effects import Json, JsonObject
-from kruise_rollouts.kube.errors import Cause
-from kruise_rollouts.kube.protocols import Clock
+from kruise_rollouts.kube.errors import Cause, Details, Forbidden
 
 from . import structural, value_check
+from .callers import Caller, NoCaller
 from .cel_rules import Rules, unchecked
+from .conversion import Conversion
 from .crd_names import next_status, served_resources
-from .resources import Registry, Resource
-from .store import Store
+from .crd_rules import default_crd, validate_crd
+from .pipeline import Parts
+from .resources import Resource, StorageKey
+from .rules import timestamp
 from .structural import ABSENT, Node
+from .wording import plain, type_of
 
-GROUP = "apiextensions.k8s.io"
-PLURAL = "customresourcedefinitions"
+CRDS: StorageKey = ("apiextensions.k8s.io", "customresourcedefinitions")
 
 
 class CustomVersion:
@@ -82,36 +85,13 @@ def _replicas(obj: JsonObject, path: str) -> tuple[Cause, ...]:
             return ()
         value = value[name]
     if not isinstance(value, int) or isinstance(value, bool):
-        found = {str: "string", bool: "bool", float: "float64", list: "[]interface {}", type(None): "<nil>"}
-        kind = found.get(type(value), "map[string]interface {}")
-        text = {True: "true", False: "false"}.get(value) if isinstance(value, bool) else _go(value)
-        return (
-            value_check.invalid(
-                path, 0, f"{path} accessor error: {text} is of the type {kind}, expected int64"
-            ),
-        )
+        why = f"{path} accessor error: {plain(value)} is of the type {type_of(value)}, expected int64"
+        return (value_check.invalid(path, 0, why),)
     if value < 0:
         return (value_check.invalid(path, value, "should be a non-negative integer"),)
-    return (
-        (value_check.invalid(path, value, f"should be less than or equal to {2**31 - 1}"),)
-        if value >= 1 << 31
-        else ()
-    )
-
-
-def _go(value: Json) -> str:
-    """`value` as Go's %v prints it."""
-    match value:
-        case None:
-            return "<nil>"
-        case dict():
-            return "map[" + " ".join(f"{k}:{_go(value[k])}" for k in sorted(value)) + "]"
-        case list():
-            return "[" + " ".join(_go(v) for v in value) + "]"
-        case float():
-            return f"{value:g}"
-        case _:
-            return str(value)
+    if value >= 1 << 31:
+        return (value_check.invalid(path, value, f"should be less than or equal to {(1 << 31) - 1}"),)
+    return ()
 
 
 def run_soon(job: Callable[[], None]) -> None:
@@ -120,37 +100,82 @@ def run_soon(job: Callable[[], None]) -> None:
 
 
 class CustomResources:
-    """Follows the CRDs in `store` and serves them in `registry`."""
+    """Follows the CRDs of a server and serves what they define."""
 
     def __init__(
         self,
-        store: Store,
-        registry: Registry,
-        clock: Clock,
+        parts: Parts,
+        caller: Caller | None = None,
         soon: Callable[[Callable[[], None]], None] = run_soon,
     ) -> None:
-        self._store = store
-        self._registry = registry
-        self._clock = clock
+        self._parts = parts
+        self._store = parts.store
+        self._registry = parts.registry
         self._soon = soon
         self._versions: dict[tuple[str, str, str], CustomVersion] = {}
         self._unsettled = False
+        self.conversion = Conversion(self.crd_of, caller if caller is not None else NoCaller(), parts.random)
 
-    def start(self) -> None:
-        """Serves what is stored already, and follows changes from now on."""
-        for crd in self._store.list(GROUP, PLURAL):
+    def install(self) -> None:
+        """Joins in at the server's hooks, serves what is stored already, and follows changes from now on."""
+        hooks = self._parts.hooks
+        prepare, validate = hooks.prepare, hooks.validate
+
+        def prepare_custom(resource: Resource, obj: JsonObject) -> JsonObject:
+            if resource.storage == CRDS:
+                return default_crd(obj)
+            found = self.find(resource)
+            return prepare(resource, obj) if found is None else found.prepare(obj)
+
+        def validate_custom(
+            resource: Resource, new: JsonObject, old: JsonObject | None, subresource: str
+        ) -> tuple[Cause, ...]:
+            if resource.storage == CRDS:
+                return validate_crd(new, old) if not subresource else ()
+            found = self.find(resource)
+            if found is None:
+                return validate(resource, new, old, subresource)
+            return self._refuse_terminating(resource, new, old) or found.validate(new, old, subresource)
+
+        hooks.prepare, hooks.validate, hooks.convert = (
+            prepare_custom,
+            validate_custom,
+            self.conversion.convert,
+        )
+        for crd in self._store.list(*CRDS):
             self._serve(crd)
-        self._store.subscribe(GROUP, PLURAL, self._changed)
+        self._store.subscribe(*CRDS, self._changed)
+        self.settle()
 
     def find(self, resource: Resource) -> CustomVersion | None:
         """The schema of `resource`; None if no CRD defines it."""
-        return self._versions.get((resource.group, resource.version, resource.plural))
+        return (
+            self._versions.get((resource.group, resource.version, resource.plural))
+            if resource.custom
+            else None
+        )
+
+    def crd_of(self, resource: Resource) -> JsonObject | None:
+        """The CRD that defines `resource`; None if none does."""
+        return self._store.get(*CRDS, "", f"{resource.plural}.{resource.group}")
+
+    def _refuse_terminating(
+        self, resource: Resource, new: JsonObject, old: JsonObject | None
+    ) -> tuple[Cause, ...]:
+        crd = self.crd_of(resource) if old is None else None
+        if crd is None or not crd["metadata"].get("deletionTimestamp"):
+            return ()
+        name = new["metadata"]["name"]
+        raise Forbidden(
+            f'{resource.group_resource} "{name}" is forbidden: '
+            "create not allowed while custom resource definition is terminating",
+            details=Details(name=name, group=resource.group, kind=resource.plural),
+        )
 
     def _changed(self, type: str, old: JsonObject | None, new: JsonObject | None) -> None:
-        if type == "DELETED" and old is not None:
-            self._withdraw(old)
-        elif new is not None:
-            self._serve(new)
+        crd = old if type == "DELETED" else new
+        if crd is not None:
+            self._serve(crd, withdrawn=type == "DELETED")
         if not self._unsettled:
             self._unsettled = True
             self._soon(self.settle)
@@ -158,31 +183,24 @@ class CustomResources:
     def settle(self) -> None:
         """Stores the status each CRD should have, until nothing changes."""
         self._unsettled = False
-        now = self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-        for crd in self._store.list(GROUP, PLURAL):
+        now = timestamp(self._parts.clock.now())
+        for crd in self._store.list(*CRDS):
             if crd["metadata"].get("deletionTimestamp"):
                 continue
-            status = next_status(crd, self._store.list(GROUP, PLURAL), now)
-            if status != crd.get("status"):
-                was = self._store.entry(GROUP, PLURAL, "", crd["metadata"]["name"])
-                if was is not None:
-                    self._store.update(GROUP, PLURAL, {**crd, "status": status}, was)
+            status = next_status(crd, self._store.list(*CRDS), now)
+            was = self._store.entry(*CRDS, "", crd["metadata"]["name"])
+            if status != crd.get("status") and was is not None:
+                self._store.update(*CRDS, {**crd, "status": status}, was)
 
-    def _serve(self, crd: JsonObject) -> None:
-        resources = served_resources(crd)
+    def _serve(self, crd: JsonObject, *, withdrawn: bool = False) -> None:
+        resources = () if withdrawn else served_resources(crd)
         group, plural = crd["spec"]["group"], crd["spec"]["names"]["plural"]
         before = tuple(r for r in self._registry if (r.group, r.plural) == (group, plural) and r.custom)
         self._versions = {k: v for k, v in self._versions.items() if (k[0], k[2]) != (group, plural)}
-        for version in crd["spec"]["versions"]:
+        for version in () if withdrawn else crd["spec"]["versions"]:
             self._versions[(group, version["name"], plural)] = CustomVersion(version)
         if before != resources:
             if before:
                 self._registry.remove(group, plural)
             if resources:
                 self._registry.add(*resources)
-
-    def _withdraw(self, crd: JsonObject) -> None:
-        group, plural = crd["spec"]["group"], crd["spec"]["names"]["plural"]
-        self._versions = {k: v for k, v in self._versions.items() if (k[0], k[2]) != (group, plural)}
-        if any(r.custom and (r.group, r.plural) == (group, plural) for r in self._registry):
-            self._registry.remove(group, plural)

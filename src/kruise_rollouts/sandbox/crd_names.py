@@ -67,7 +67,9 @@ def next_status(crd: JsonObject, others: Iterable[JsonObject], now: str) -> Json
     status: JsonObject = dict(crd.get("status") or {})
     status["acceptedNames"] = accepted
     status["conditions"] = with_conditions(status.get("conditions") or [], conditions, now)
-    status["storedVersions"] = list(status.get("storedVersions") or [storage_version(crd)])
+    stored = list(status.get("storedVersions") or ())
+    now_stored = storage_version(crd)
+    status["storedVersions"] = stored if now_stored in stored else [*stored, now_stored]
     return status
 
 
@@ -154,7 +156,8 @@ def _accept(crd: JsonObject, others: Iterable[JsonObject]) -> tuple[JsonObject, 
 
 def storage_version(crd: JsonObject) -> str:
     """The name of the version objects are stored in."""
-    return next((str(v["name"]) for v in crd["spec"]["versions"] if v.get("storage")), "")
+    versions = (crd.get("spec") or {}).get("versions") or ()
+    return next((str(v["name"]) for v in versions if v.get("storage")), "")
 
 
 def served_resources(crd: JsonObject) -> tuple[Resource, ...]:

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from kruise_rollouts.kube.effects import JsonObject
 
+from .crd_names import CLEANUP
 from .pipeline import Parts
 from .reads import Reader
 from .refusals import conflict, precondition
@@ -20,6 +21,7 @@ from .writes import RETRIES, attempt_of
 
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
 DEFAULT_GRACE_SECONDS = 30
+_CRDS = ("apiextensions.k8s.io", "customresourcedefinitions")
 # Kinds whose dependents stay unless the request says otherwise.
 _ORPHANED_BY_DEFAULT = frozenset((("", "replicationcontrollers"), ("batch", "jobs")))
 # Kinds that answer a delete with the object that was deleted.
@@ -163,6 +165,9 @@ def _finalizers(call: Call, meta: JsonObject) -> list[str]:
             found.append(ORPHAN)
         elif FOREGROUND in before:
             found.append(FOREGROUND)
+    # A CRD stays until its objects have gone: crd_cleanup.py takes the finalizer away.
+    if call.resource.storage == _CRDS and not meta.get("deletionTimestamp") and CLEANUP not in found:
+        found.append(CLEANUP)
     return found
 
 

@@ -5,37 +5,36 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+import re
 from collections.abc import Callable
 from datetime import date, datetime
 from urllib.parse import urlsplit
 
-import re2
-
-_DURATION = re2.compile(
+_DURATION = re.compile(
     r"^[+-]?(\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))*$"
 )
-_WORDY_DURATION = re2.compile(
+_WORDY_DURATION = re.compile(
     r"^\s*(\d+)\s*(ns|nano|us|µs|micro|ms|milli|s|sec|m|min|h|hr|hour|d|day|w|week|wk)s?\s*$|^[+-]?0$"
 )
-_DATE_TIME = re2.compile(r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$")
-_HOSTNAME = re2.compile(
+_DATE_TIME = re.compile(r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$")
+_HOSTNAME = re.compile(
     r"^[a-zA-Z0-9]([a-zA-Z0-9-]{0,62}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,62}[a-zA-Z0-9])?)*$"
 )
-_MAC = re2.compile(r"^[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}$|^[0-9a-fA-F]{4}(\.[0-9a-fA-F]{4}){2}$")
-_EMAIL = re2.compile(r"^[^@\s<>,;]+@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$")
-_LABEL = re2.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
-_SUBDOMAIN = re2.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
+_MAC = re.compile(r"^[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}$|^[0-9a-fA-F]{4}(\.[0-9a-fA-F]{4}){2}$")
+_EMAIL = re.compile(r"^[^@\s<>,;]+@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$")
+_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+_SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
 _HEX = "[0-9a-f]"
 
 
 def _uuid(version: str, variant: str = _HEX) -> Callable[[str], bool]:
-    pattern = re2.compile(
+    pattern = re.compile(
         f"(?i)^{_HEX}{{8}}-?{_HEX}{{4}}-?{version}{_HEX}{{3}}-?{variant}{_HEX}{{3}}-?{_HEX}{{12}}$"
     )
     return _matches(pattern)
 
 
-def _matches(pattern: re2._Regexp[str]) -> Callable[[str], bool]:
+def _matches(pattern: re.Pattern[str]) -> Callable[[str], bool]:
     return lambda text: pattern.search(text) is not None
 
 
@@ -94,6 +93,6 @@ FORMATS: dict[str, Callable[[str], bool]] = {
     "uuid5": _uuid("5", "[89ab]"),
     "k8s-short-name": lambda text: len(text) <= 63 and _LABEL.search(text) is not None,
     "k8s-long-name": lambda text: len(text) <= 253 and _SUBDOMAIN.search(text) is not None,
-    "bsonobjectid": _matches(re2.compile("^[0-9a-fA-F]{24}$")),
-    "hexcolor": _matches(re2.compile("^#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$")),
+    "bsonobjectid": _matches(re.compile("^[0-9a-fA-F]{24}$")),
+    "hexcolor": _matches(re.compile("^#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$")),
 }

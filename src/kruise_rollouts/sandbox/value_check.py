@@ -10,12 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-import re2
-
 from kruise_rollouts.kube.effects import Json
 from kruise_rollouts.kube.errors import Cause
 
 from .formats import FORMATS
+from .patterns import matches
 from .structural import ABSENT, Node, old_item, old_property
 
 NO_FIELD = "<nil>"
@@ -159,10 +158,10 @@ def _string(value: str, node: Node, path: str) -> Iterator[Cause]:
         yield too_long(path, node.max_length)
     if node.min_length is not None and len(value) < node.min_length:
         yield invalid(path, value, f"{_in_body(path)}should be at least {node.min_length} chars long")
-    if node.pattern and re2.compile(node.pattern).search(value) is None:
+    if node.pattern and not matches(node.pattern, value):
         yield invalid(path, value, f"{_in_body(path)}should match '{node.pattern}'")
-    matches = FORMATS.get(node.format)
-    if matches is not None and not matches(value):
+    well_formed = FORMATS.get(node.format)
+    if well_formed is not None and not well_formed(value):
         yield _mistyped(path, node.format, value)
 
 
@@ -241,7 +240,7 @@ def _embedded(value: Json, node: Node, path: str) -> Iterator[Cause]:
             yield _mistyped(at, "string", type_name(text))
         elif name == "apiVersion" and text.count("/") > 1:
             yield invalid(at, text, f"unexpected GroupVersion string: {text}")
-        elif name == "kind" and re2.search(r"^[a-z]([-a-z0-9]*[a-z0-9])?$", text.lower()) is None:
+        elif name == "kind" and not matches("^[a-z]([-a-z0-9]*[a-z0-9])?$", text.lower()):
             yield invalid(at, text, KIND_RULE)
 
 
