@@ -113,7 +113,7 @@ def test_ownership_follows_random_writes_as_on_the_real_server(server: RealServe
                 if code == 422:
                     continue  # applied, but not a valid object
                 assert code in (200, 201), (trail, real, body)
-                assert json_diff(owners(ours), owners(real)) == [], (trail, live, asked, real)
+                assert json_diff(owners(ours), owners(real)) == [], (trail, live, body, real)
                 if live is not None and plural != "things":
                     code, normal = server.call(
                         "PUT", f"{path}/{name}", bare(without_version(ours)), dryRun="All"
@@ -132,7 +132,7 @@ def test_ownership_follows_random_writes_as_on_the_real_server(server: RealServe
                 via = "status" if action == "status" else ""
                 asked = as_requested(asked, live)
                 ours = track(live, asked, manager, "Update", node, api_version, via, NOW)
-                assert json_diff(owners(ours), owners(real)) == [], (trail, live, asked, real)
+                assert json_diff(owners(ours), owners(real)) == [], (trail, live, body, real)
             live = real
         server.call("PATCH", f"{path}/{name}", {"metadata": {"finalizers": None}}, MERGE)
         server.call("DELETE", f"{path}/{name}")

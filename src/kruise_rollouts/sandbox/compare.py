@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from kruise_rollouts.kube.effects import Json, JsonObject
 
-from .fieldset import EMPTY, FieldSet, key_element, node_of, value_element
+from .fieldset import EMPTY, FieldSet, joined, key_element, node_of, value_element
 from .schema import ABSENT, DEDUCED, Node
 
 Sets: TypeAlias = tuple[
@@ -37,8 +37,12 @@ def _compare(old: Json, new: Json, node: Node) -> Sets:
         return _shaped(old, new, node, new_shape or "scalar")
     if new_shape == "":
         return _shaped(old, new, node, old_shape)
-    changed, removed = _shaped(old, new, node, new_shape)
-    return changed, _shaped(old, new, node, old_shape)[1] or removed
+    was, becomes = _shaped(old, new, node, old_shape), _shaped(old, new, node, new_shape)
+    return _either(was[0], becomes[0]), _either(was[1], becomes[1])
+
+
+def _either(a: FieldSet | None, b: FieldSet | None) -> FieldSet | None:
+    return b if a is None else a if b is None else joined(a, b)
 
 
 def shape_of(value: Json, node: Node) -> str:

@@ -66,7 +66,7 @@ def union(a: FieldSet, b: FieldSet) -> FieldSet:
         elif element == SELF:
             continue
         else:
-            new = _joined(ours, theirs)
+            new = joined(ours, theirs)
             if new is ours:
                 continue
         if out is None:
@@ -75,7 +75,8 @@ def union(a: FieldSet, b: FieldSet) -> FieldSet:
     return a if out is None else out
 
 
-def _joined(ours: FieldSet, theirs: FieldSet) -> FieldSet:
+def joined(ours: FieldSet, theirs: FieldSet) -> FieldSet:
+    """What stands below an element that stands in two sets."""
     if not ours:
         return {SELF: EMPTY, **theirs} if theirs else ours
     if not theirs:
