@@ -94,7 +94,7 @@ class HttpApi:
                 answer = await response.read()
         except _BROKEN as error:
             raise self._broken(method, path, error) from error
-        self._note(method, response)
+        self._warn(response)
         if not 200 <= response.status < 300:
             raise self._refusal(response, answer)
         return answer
@@ -107,13 +107,13 @@ class HttpApi:
         try:
             response = await self._send("GET", path, params, {}, limit, None)
             async with response:
-                self._note("WATCH", response)
+                self._warn(response)
                 if response.status != 200:
                     raise self._refusal(response, await response.read())
                 async for line in _lines(response.content):
                     yield line
         except _BROKEN as error:
-            raise self._broken("WATCH", path, error) from error
+            raise self._broken("GET", path, error) from error
 
     async def _send(
         self,
@@ -126,7 +126,7 @@ class HttpApi:
     ) -> aiohttp.ClientResponse:
         """The response, its body unread; once more with fresh credentials after a 401."""
         proof = await self._proof(refused=None)
-        while True:
+        for last in (False, True):
             response = await self._open().request(
                 method,
                 self.connection.server + path,
@@ -139,13 +139,15 @@ class HttpApi:
                 server_hostname=self.connection.tls_server_name or None,
                 proxy=self._proxy or None,
             )
-            if response.status != 401:
-                return response
+            self._on_answer(method, response.status)
+            if last or response.status != 401:
+                break
             fresh = await self._proof(refused=proof)
             if fresh == proof:
-                return response
+                break
             response.release()
             proof = fresh
+        return response
 
     async def _proof(self, *, refused: Proof | None) -> Proof:
         credentials = self.connection.credentials
@@ -175,8 +177,7 @@ class HttpApi:
             self._tls = {proof.certificate: context}
         return context
 
-    def _note(self, method: str, response: aiohttp.ClientResponse) -> None:
-        self._on_answer(method, response.status)
+    def _warn(self, response: aiohttp.ClientResponse) -> None:
         for header in response.headers.getall("Warning", ()):
             for text in WARNING.findall(header):
                 self._on_warning(re.sub(r"\\(.)", r"\1", text))

@@ -63,16 +63,19 @@ class Manager:
         workers: Sequence[Worker],
         recorder: Recorder | None = None,
         elector: Elector | None = None,
-        webhooks: tuple[WebhookApp, WebhookServer] | None = None,
+        webhooks: tuple[WebhookApp, WebhookServer | None] | None = None,
         tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
     ) -> None:
-        """`elector` None: lead at once. `tasks`: what else runs all the time, on every replica."""
+        """`elector` None: lead at once. `tasks`: what else runs all the time, on every replica.
+
+        `webhooks`: without a server for reviews that come from within this process."""
         self._clock = clock
         self._sources = sources
         self._workers = workers
         self._recorder = recorder
         self._elector = elector
-        self._webhooks = webhooks
+        self._app: WebhookApp | None = webhooks[0] if webhooks is not None else None
+        self._server: WebhookServer | None = webhooks[1] if webhooks is not None else None
         self._tasks = tasks
         self._stop = asyncio.Event()
         self._admitting = False
@@ -97,8 +100,9 @@ class Manager:
     def checks(self) -> dict[str, bool]:
         """What must be true before this replica may be sent reviews."""
         found = {"caches are synced": all(s.synced.is_set() for s in self._sources)}
-        if self._webhooks is not None:
-            found["webhooks listen"] = self._webhooks[1].listening
+        if self._server is not None:
+            found["webhooks listen"] = self._server.listening
+        if self._app is not None:
             found["admission answers"] = self._admitting
         found["not stopping"] = not self._stop.is_set()
         return found
@@ -111,8 +115,8 @@ class Manager:
         """Works until stop(). Raises StartFailed, leader.LeaseLost, or what a part died of."""
         background: list[asyncio.Task[None]] = []
         try:
-            if self._webhooks is not None:
-                await self._webhooks[1].start()
+            if self._server is not None:
+                await self._server.start()
             background += [asyncio.create_task(s.run()) for s in self._sources]
             background += [asyncio.create_task(task()) for task in self._tasks]
             if self._recorder is not None:
@@ -144,8 +148,8 @@ class Manager:
         gc.collect()
         gc.freeze()  # what the caches hold now stays: the collector need not walk it ever again
         self._admitting = True
-        if self._webhooks is not None:
-            self._webhooks[0].open()
+        if self._app is not None:
+            self._app.open()
         log.info("ready")
 
     async def _lead_until_stopped(self, background: Sequence[asyncio.Task[None]]) -> None:
@@ -194,7 +198,7 @@ class Manager:
             await cancelled(task, stop)
 
     async def _wind_down(self, background: Sequence[asyncio.Task[None]]) -> None:
-        if self._webhooks is not None:
+        if self._server is not None:
             await self._clock.sleep(LINGER_SECONDS)
-            await self._webhooks[1].stop()
+            await self._server.stop()
         await cancelled(*background)
