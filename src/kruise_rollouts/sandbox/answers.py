@@ -24,7 +24,23 @@ from .watch import Encode, Watcher
 
 _encode = msgspec.json.Encoder().encode
 # The pure-Python dumper is far slower, but is there on every platform.
-_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_BASE: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+class _Dumper(_BASE):  # type: ignore[misc]
+    """YAML as Kubernetes writes it: no anchors, double quotes, blocks for several lines."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+def _text(dumper: Any, value: str) -> Any:
+    plain = dumper.resolve(yaml.ScalarNode, value, (True, False)) == "tag:yaml.org,2002:str"
+    style = "|" if "\n" in value else None if plain and value else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
 
 
 class Answers:
@@ -115,7 +131,7 @@ class Answers:
 
     def _written(self, call: Call, obj: JsonObject, form: Form, status: int) -> Response:
         if form.yaml:
-            text = yaml.dump(obj, Dumper=_DUMPER, default_flow_style=False, allow_unicode=True, width=1 << 20)
+            text = yaml.dump(obj, Dumper=_Dumper, default_flow_style=False, allow_unicode=True, width=1 << 20)
             return Response(status, text.encode(), "application/yaml", warnings_of(call))
         return Response(status, _encode(obj), headers=warnings_of(call))
 

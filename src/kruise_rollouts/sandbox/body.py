@@ -12,8 +12,10 @@ from . import protobuf
 from .pipeline import Expected, Hooks
 from .refusals import invalid_options, not_supported
 from .request import Call, Options
+from .value_check import invalid, shown
 from .writes import APPLY, JSON_PATCH, MERGE, STRATEGIC, unsupported_patch
 
+MANAGER_LENGTH = 128  # bytes
 LIMIT_BYTES = 3 * 1024 * 1024
 ACCEPTED = (
     "the body of the request was in an unknown format - accepted media types include: "
@@ -28,7 +30,7 @@ _POLICIES = ("Foreground", "Background", "Orphan", "nil")
 def decode_body(call: Call, body: bytes, hooks: Hooks) -> Call:
     """`call` with its body. Raises BadRequest, TooLarge, UnsupportedMediaType, Invalid."""
     if len(body) > LIMIT_BYTES:
-        raise TooLarge(f"Request entity too large: limit is {LIMIT_BYTES}", details=Details())
+        raise TooLarge(f"Request entity too large: limit is {LIMIT_BYTES}")
     if call.verb == "patch":
         return _with_patch(call, body, hooks)
     if call.content_type not in (*_JSON, "application/yaml", PROTOBUF):
@@ -138,10 +140,7 @@ def _with_patch(call: Call, body: bytes, hooks: Hooks) -> Call:
         if not call.options.field_manager:
             cause = Cause("FieldValueRequired", "Required value: is required for apply patch", "fieldManager")
             raise invalid_options("PatchOptions", cause)
-        obj, problems = hooks.decode(_yaml_as_json(body, expected), expected)
-        _tell(call, problems)
-        _check_kind(obj, expected)
-        return msgspec.structs.replace(call, body=obj)
+        return msgspec.structs.replace(call, body=_applied(call, body, expected, hooks))
     if call.options.force:
         cause = Cause("FieldValueForbidden", "Forbidden: may not be specified for non-apply patch", "force")
         raise invalid_options("PatchOptions", cause)
@@ -150,6 +149,20 @@ def _with_patch(call: Call, body: bytes, hooks: Hooks) -> Call:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as bad:
         raise BadRequest(f"error decoding patch: {bad}") from None
     return msgspec.structs.replace(call, body=patch)
+
+
+def _applied(call: Call, body: bytes, expected: Expected, hooks: Hooks) -> JsonObject:
+    """An apply configuration: whole, of the right kind, with the name of the URL if it has none."""
+    obj, problems = hooks.decode(_yaml_as_json(body, expected), expected)
+    _tell(call, problems)
+    if (obj.get("apiVersion"), obj.get("kind")) != (expected.api_version, expected.kind):
+        version = str(obj.get("apiVersion") or "")
+        full = version if "/" in version else f"/{version}"
+        raise BadRequest(f"invalid object type: {full}, Kind={obj.get('kind') or ''}")
+    meta = obj.get("metadata")
+    if meta is None or (isinstance(meta, dict) and not meta.get("name")):
+        obj = {**obj, "metadata": {**(meta or {}), "name": call.name}}
+    return obj
 
 
 class _Preconditions(msgspec.Struct, rename="camel"):
@@ -188,18 +201,30 @@ def _with_delete_options(call: Call, body: bytes) -> Call:
         grace_period_seconds=asked.grace_period_seconds if grace is None else grace,
         uid=before.uid,
         precondition_rv=before.resource_version,
-        dry_run=asked.dry_run or bool(given.dry_run),
+        dry_runs=asked.dry_runs + (given.dry_run or ()),
+        dry_run=asked.dry_run or "All" in (given.dry_run or ()),
     )
     return msgspec.structs.replace(call, options=options)
 
 
 def check_options(verb: str, options: Options) -> None:
     """Raises Invalid for a value that no option has."""
-    kind = {"create": "CreateOptions", "update": "UpdateOptions", "patch": "PatchOptions"}.get(
-        verb, "DeleteOptions"
-    )
-    if options.field_validation not in _VALIDATIONS:
-        cause = not_supported("fieldValidation", f'"{options.field_validation}"', _VALIDATIONS)
-        raise invalid_options(kind, cause)
+    kinds = {"create": "CreateOptions", "update": "UpdateOptions", "patch": "PatchOptions"}
+    kind = kinds.get(verb, "DeleteOptions")
+    causes = []
+    if any(d != "All" for d in options.dry_runs):
+        causes.append(not_supported("dryRun", f"[{','.join(shown(d) for d in options.dry_runs)}]", ("All",)))
+    if verb in kinds:
+        if len(options.field_manager) > MANAGER_LENGTH:
+            text = f"Too long: may not be more than {MANAGER_LENGTH} bytes"
+            causes.append(Cause("FieldValueTooLong", text, "fieldManager"))
+        bad = next(((i, c) for i, c in enumerate(options.field_manager) if not c.isprintable()), None)
+        if bad is not None:
+            why = f"invalid character U+{ord(bad[1]):04X} (at position {bad[0]})"
+            causes.append(invalid("fieldManager", options.field_manager, why))
+        if options.field_validation not in _VALIDATIONS:
+            causes.append(not_supported("fieldValidation", shown(options.field_validation), _VALIDATIONS))
     if options.propagation not in ("", *_POLICIES[:3]):
-        raise invalid_options(kind, not_supported("propagationPolicy", f'"{options.propagation}"', _POLICIES))
+        causes.append(not_supported("propagationPolicy", shown(options.propagation), _POLICIES))
+    if causes:
+        raise invalid_options(kind, *causes)

@@ -23,7 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from msgspec import Struct
 from multidict import CIMultiDict
 
-from kruise_rollouts.kube.errors import Details, TooLarge
+from kruise_rollouts.kube.errors import TooLarge
 
 from .request import Request, Response
 from .server import Server, refusal
@@ -181,7 +181,7 @@ async def _body(raw: web.BaseRequest) -> bytes:
     async for chunk in raw.content.iter_any():
         size += len(chunk)
         if size > LIMIT_BYTES:
-            raise TooLarge(f"Request entity too large: limit is {LIMIT_BYTES}", details=Details())
+            raise TooLarge(f"Request entity too large: limit is {LIMIT_BYTES}")
         chunks.append(chunk)
     return b"".join(chunks)
 

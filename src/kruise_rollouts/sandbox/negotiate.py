@@ -70,7 +70,7 @@ def form_of(accept: str, verb: str) -> Form:
         return PLAIN
     known = False
     for clause in clauses(accept):
-        if clause.media not in ("application/json", "application/yaml", "application/*", "*/*"):
+        if clause.media not in ("application/json", "application/yaml", "*/*"):
             continue
         known = True
         form = _form(clause, verb)

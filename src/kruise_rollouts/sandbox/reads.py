@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from kruise_rollouts.kube.effects import JsonObject
-from kruise_rollouts.kube.errors import BadRequest, Cause, Gone
+from kruise_rollouts.kube.errors import BadRequest, Cause, Gone, InternalError
 
 from .pipeline import Parts
 from .refusals import invalid_options, not_allowed, not_found, not_supported, too_large_version
@@ -82,9 +82,10 @@ def version_of(text: str, *, listing: bool) -> int:
         return int(text)
     if not text:
         return 0
-    parsed = f'strconv.ParseUint: parsing "{text}": invalid syntax'
-    where = "invalid resource version: " if listing else ""
-    raise BadRequest(f'{where}resourceVersion: Invalid value: "{text}": {parsed}')
+    parsed = f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
+    if listing:
+        raise BadRequest(f"invalid resource version: {parsed}")
+    raise InternalError(parsed, reason="")
 
 
 _MATCHES = ("Exact", "NotOlderThan", "")
@@ -94,8 +95,8 @@ def check_list_options(options: Options, *, watching: bool) -> None:
     """Raises Invalid for parameters that contradict each other."""
     match, rv = options.resource_version_match, options.resource_version
 
-    def refuse(field: str, why: str) -> None:
-        raise invalid_options("ListOptions", Cause("FieldValueForbidden", f"Forbidden: {why}", field))
+    def refuse(field: str, why: str, *more: Cause) -> None:
+        raise invalid_options("ListOptions", Cause("FieldValueForbidden", f"Forbidden: {why}", field), *more)
 
     if options.send_initial_events is not None:
         if not watching:
@@ -109,9 +110,11 @@ def check_list_options(options: Options, *, watching: bool) -> None:
     if not match:
         return
     if watching:
+        other = match if match != "NotOlderThan" else ""
         refuse(
             "resourceVersionMatch",
             "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            *([not_supported("resourceVersionMatch", f'"{other}"', ("NotOlderThan",))] if other else []),
         )
     if not rv:
         refuse("resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided")

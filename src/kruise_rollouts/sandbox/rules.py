@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from random import Random
 
-from kruise_rollouts.kube.effects import JsonObject
+from kruise_rollouts.kube.effects import Json, JsonObject
 
 from .resources import Resource
 
@@ -56,6 +56,8 @@ _STATUS_WITH_METADATA = frozenset((
     ("", "namespaces"), ("", "replicationcontrollers"), ("apps", "deployments"), ("apps", "replicasets"),
     ("apps", "statefulsets"), ("apps", "daemonsets"), ("batch", "jobs"),
 ))  # fmt: skip
+_NOT_NEW = ("resourceVersion", "selfLink")
+_MAPS_AND_LISTS = ("labels", "annotations", "finalizers", "ownerReferences", "generateName")
 _SYSTEM = (
     "uid",
     "creationTimestamp",
@@ -64,6 +66,11 @@ _SYSTEM = (
     "generation",
     "namespace",
 )
+
+
+def _void(key: str, value: Json) -> bool:
+    """Whether a member of metadata says nothing; it is not stored then."""
+    return value is None or (not value and key in _MAPS_AND_LISTS)
 
 
 def timestamp(now: datetime) -> str:
@@ -101,9 +108,7 @@ def canonical(resource: Resource, obj: JsonObject) -> JsonObject:
 def first_version(resource: Resource, obj: JsonObject, ns: str) -> JsonObject:
     """A new object without what a client may not set: uid, times, and the status of kinds that have one."""
     meta = {
-        k: v
-        for k, v in obj["metadata"].items()
-        if k not in _SYSTEM and k not in ("resourceVersion", "selfLink")
+        k: v for k, v in obj["metadata"].items() if k not in _SYSTEM and k not in _NOT_NEW and not _void(k, v)
     }
     if resource.namespaced:
         meta["namespace"] = ns
@@ -112,6 +117,7 @@ def first_version(resource: Resource, obj: JsonObject, ns: str) -> JsonObject:
     out = {**obj, "metadata": meta}
     if resource.storage == NAMESPACES:
         out["spec"] = {**(obj.get("spec") or {}), "finalizers": ["kubernetes"]}
+        _label_namespace(meta)
     if resource.has_status and resource.storage not in _STATUS_KEPT:
         out.pop("status", None)
     if not resource.custom and resource.has_status and "status" not in out:
@@ -135,8 +141,10 @@ def next_version(resource: Resource, new: JsonObject, live: JsonObject, subresou
         return _next_status(resource, new, live)
     meta = _kept(new["metadata"], was)
     out = {**new, "metadata": meta}
-    if resource.storage == NAMESPACES and subresource != "finalize":
-        out["spec"] = live.get("spec") or {}
+    if resource.storage == NAMESPACES:
+        _label_namespace(meta)
+        if subresource != "finalize":
+            out["spec"] = live.get("spec") or {}
     if resource.has_status:
         if "status" in live:
             out["status"] = live["status"]
@@ -145,9 +153,15 @@ def next_version(resource: Resource, new: JsonObject, live: JsonObject, subresou
     return out
 
 
+def _label_namespace(meta: JsonObject) -> None:
+    """Every namespace carries its name as a label, so that selectors can name it."""
+    if meta.get("name"):
+        meta["labels"] = {**(meta.get("labels") or {}), "kubernetes.io/metadata.name": meta["name"]}
+
+
 def _kept(meta: JsonObject, was: JsonObject) -> JsonObject:
     """`meta` with the system's own fields as they were."""
-    out = {k: v for k, v in meta.items() if k != "selfLink"}
+    out = {k: v for k, v in meta.items() if k != "selfLink" and not _void(k, v)}
     for key in _SYSTEM:
         if key in was:
             out[key] = was[key]

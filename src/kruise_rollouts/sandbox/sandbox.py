@@ -39,7 +39,7 @@ class Sandbox:
     ) -> None:
         self.clock = clock
         self.server = Server(clock, seed=seed)
-        self.customs = CustomResources(self.server.store, self.server.registry, clock)
+        self.customs = CustomResources(self.server.parts, caller)
         self.schemas = Schemas(self.customs)
         self.schemas.install(self.server.hooks)
         self.admission = Admission(self.server.parts, caller)
@@ -49,7 +49,7 @@ class Sandbox:
 
     async def start(self) -> None:
         """Serves, with its namespaces and nodes."""
-        self.customs.start()
+        self.customs.install()
         for name in NAMESPACES:
             await self._ensure("namespaces", name, {"metadata": {"name": name}})
         for write in register(self.nodes, self.clock.now()):

@@ -7,17 +7,14 @@ apply.py's, tracking.py's, strategic.py's.
 from __future__ import annotations
 
 from kruise_rollouts.kube.effects import JsonObject
-from kruise_rollouts.kube.errors import Cause
 
 from .apply import server_side_apply
 from .crd import CustomResources, CustomVersion
-from .defaults import apply_defaults
 from .pipeline import Hooks, Manager
 from .resources import Resource
 from .schema import Node, custom_schema, schema_of
 from .strategic import strategic_merge
 from .tracking import track
-from .validation import validate
 
 
 class Schemas:
@@ -34,8 +31,6 @@ class Schemas:
         hooks.track = self._track
         hooks.apply = self._apply
         hooks.strategic = self._strategic
-        hooks.prepare = self._prepare
-        hooks.validate = self._validate
 
     def of(self, resource: Resource) -> Node:
         """The schema of `resource`; one that allows anything if none is known."""
@@ -67,15 +62,3 @@ class Schemas:
 
     def _strategic(self, resource: Resource, live: JsonObject, patch: JsonObject) -> JsonObject:
         return strategic_merge(live, patch, self.of(resource))
-
-    def _prepare(self, resource: Resource, obj: JsonObject) -> JsonObject:
-        version = self._customs.find(resource) if resource.custom else None
-        return apply_defaults(resource, obj) if version is None else version.prepare(obj)
-
-    def _validate(
-        self, resource: Resource, new: JsonObject, old: JsonObject | None, subresource: str
-    ) -> tuple[Cause, ...]:
-        version = self._customs.find(resource) if resource.custom else None
-        if version is None:
-            return validate(resource, new, old, subresource)
-        return version.validate(new, old, subresource)

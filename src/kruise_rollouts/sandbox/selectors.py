@@ -71,7 +71,7 @@ def _checked(requirement: Requirement) -> Requirement:
     for index, value in enumerate(requirement.values):
         if requirement.op in ("gt", "lt"):
             if not re.fullmatch(r"[+-]?\d+", value):
-                raise BadRequest(f"unable to parse requirement: values[0][{requirement.key}]: Invalid value: "
+                raise BadRequest(f"unable to parse requirement: values[0]: Invalid value: "
                                  f"\"{value}\": for 'Gt', 'Lt' operators, the value must be an integer")  # fmt: skip
         elif not is_label_value(value):
             raise BadRequest(
@@ -120,7 +120,7 @@ def parse_labels(text: str) -> Selector:
             )
         at += 1
         if tokens[at] == "":
-            raise BadRequest("unable to parse requirement: found '', expected: identifier after ','")
+            raise BadRequest("found '', expected: identifier after ','")
 
 
 def _values(tokens: list[str], at: int, operator: str) -> tuple[tuple[str, ...], int]:
@@ -140,7 +140,8 @@ def _values(tokens: list[str], at: int, operator: str) -> tuple[tuple[str, ...],
     while tokens[at] != ")":
         token = tokens[at]
         if token == "":
-            raise BadRequest("unable to parse requirement: found '', expected: ',' or ')'")
+            what = "',', ')' or identifier" if expect_value and not values else "',' or ')'"
+            raise BadRequest(f"unable to parse requirement: found '', expected: {what}")
         if token == ",":
             if expect_value:
                 values.append("")
@@ -225,7 +226,6 @@ _FIELDS: dict[tuple[str, str], tuple[str, ...]] = {
     ("", "secrets"): ("type",),
     ("", "services"): ("spec.clusterIP", "spec.type"),
     ("", "replicationcontrollers"): ("status.replicas",),
-    ("apps", "replicasets"): ("status.replicas",),
     ("batch", "jobs"): ("status.successful",),
     ("certificates.k8s.io", "certificatesigningrequests"): ("spec.signerName",),
 }  # fmt: skip
@@ -256,9 +256,17 @@ def parse_fields(text: str, resource: Resource) -> Selector:
             else field
         )
         if field not in ("metadata.name", "metadata.namespace") and field not in known:
-            raise BadRequest(f"field label not supported: {field}")
+            raise BadRequest(_unknown_field(resource, field))
         out.append(Requirement(field, "notin" if operator == "!=" else "in", (value,)))
     return tuple(out)
+
+
+def _unknown_field(resource: Resource, field: str) -> str:
+    if resource.storage == ("batch", "jobs"):
+        return f'field label "{field}" not supported for Job'
+    if resource.custom or resource.storage in _FIELDS:
+        return f"field label not supported: {field}"
+    return f'"{field}" is not a known field selector: only "metadata.name", "metadata.namespace"'
 
 
 def matches_fields(selector: Selector, obj: JsonObject) -> bool:

@@ -11,8 +11,9 @@ from random import Random
 import msgspec
 
 from kruise_rollouts.kube.effects import JsonObject
-from kruise_rollouts.kube.errors import ApiError
+from kruise_rollouts.kube.errors import ApiError, Details, InternalError
 from kruise_rollouts.kube.protocols import Clock
+from kruise_rollouts.runtime.log import log_of
 
 from .answers import Answers, warnings_of
 from .body import check_options, decode_body
@@ -29,7 +30,12 @@ from .store import Store
 from .watch import Watcher
 from .writes import Writer
 
+log = log_of(__name__)
+
 _BODY_VERBS = ("create", "update", "patch")
+# What a mistake of ours, or an object of a shape nobody thought of, ends in: this request fails, no other.
+_BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+_NAMED_VERBS = ("get", "update", "patch", "delete")
 _STREAMS = ("log", "exec", "attach", "portforward", "proxy")
 
 
@@ -115,6 +121,9 @@ class Server:
             return await self._respond(request)
         except ApiError as error:
             return refusal(error)
+        except _BUGS as bug:
+            log.error("request failed", method=request.method, path=request.path, bug=bug)
+            return refusal(InternalError(f"Internal error occurred: {bug}", details=Details()))
 
     async def _respond(self, request: Request) -> Response:
         target = route(request.method, request.path, request.query)
@@ -132,9 +141,13 @@ class Server:
             return await self._answers.watch(call, form)
         if call.verb == "list":
             return await self._answers.listed(call, self.reader.page(call), form)
+        created = call.verb == "create" or (call.verb in ("update", "patch") and not self._exists(call))
         obj = await self.run(call)
-        created = call.verb == "create"
         return await self._answers.one(call, obj, form, status=201 if created else 200)
+
+    def _exists(self, call: Call) -> bool:
+        ns = call.ns if call.resource.namespaced else ""
+        return self.store.entry(*call.resource.storage, ns, call.name) is not None
 
     def _stream(self, call: Call) -> Response:
         """What would talk to a container: its log can be read, the rest is refused."""
@@ -154,7 +167,7 @@ class Server:
                 raise no_such_path()
             if target.verb not in sub.verbs:
                 raise not_allowed()
-        elif target.verb not in found.verbs or (target.verb == "create" and target.name):
+        elif target.verb not in found.verbs or bool(target.name) != (target.verb in _NAMED_VERBS):
             raise not_allowed()
         return found
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from kruise_rollouts.kube.effects import Json, JsonObject
-from kruise_rollouts.kube.errors import BadRequest, Cause, NotFound, UnsupportedMediaType
+from kruise_rollouts.kube.errors import BadRequest, Cause, InternalError, NotFound, UnsupportedMediaType
 from kruise_rollouts.kube.patch import json_patch, merge_patch
 
 from . import rules
@@ -32,6 +32,7 @@ CREATED_BY_UPDATE = frozenset((
     ("rbac.authorization.k8s.io", "clusterroles"), ("rbac.authorization.k8s.io", "clusterrolebindings"),
     ("scheduling.k8s.io", "priorityclasses"), ("node.k8s.io", "runtimeclasses"),
 ))  # fmt: skip
+_RV = "metadata.resourceVersion"
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
@@ -88,7 +89,7 @@ class Writer:
             raise BadRequest(
                 f"the name of the object ({meta['name']}) does not match the name on the URL ({call.name})"
                 if meta.get("name")
-                else "name must be provided"
+                else f"the name of the object ({call.name} based on URL) was undeterminable: name must be provided"
             )
         return {**body, "metadata": meta}
 
@@ -180,6 +181,8 @@ class Writer:
             # An apply works on the object itself: that is where the owners of its fields are.
             shown = live if owned else view.read(live)
             wanted = change(shown)
+            if call.verb == "patch":
+                wanted = self._named(call, wanted)
             self._check_identity(call, wanted, live)
             new = wanted if shown is live else view.write(live, wanted)
             stored = await self._replace_once(call, entry, live, new, owned=owned)
@@ -192,17 +195,20 @@ class Writer:
         meta, was = wanted.get("metadata") or {}, live["metadata"]
         resource = call.resource
         version = meta.get("resourceVersion") or ""
-        if not version and resource.custom and call.verb == "update" and call.subresource != "scale":
-            cause = Cause(
-                "FieldValueInvalid",
-                "Invalid value: 0: must be specified for an update",
-                "metadata.resourceVersion",
-            )
+        if version in ("", "0") and resource.custom and call.verb == "update" and call.subresource != "scale":
+            cause = Cause("FieldValueInvalid", "Invalid value: 0: must be specified for an update", _RV)
             raise invalid_object(resource, call.name, (cause,))
-        if version and version != was["resourceVersion"]:
+        if version and not (version.isascii() and version.isdigit()):
+            raise InternalError(f'strconv.ParseUint: parsing "{version}": invalid syntax', reason="")
+        if version not in ("", "0", was["resourceVersion"]):
             raise conflict(resource, call.name)
         uid = meta.get("uid") or ""
         if uid and uid != was["uid"]:
+            if call.verb == "patch":
+                cause = Cause(
+                    "FieldValueInvalid", f'Invalid value: "{uid}": field is immutable', "metadata.uid"
+                )
+                raise invalid_object(resource, call.name, (cause, cause))
             raise conflict(
                 resource,
                 call.name,
