@@ -20,7 +20,7 @@ from .events import Recorder
 from .leader import Elector
 from .log import log_of
 from .queue import WorkQueue
-from .webhook import WebhookApp, WebhookServer
+from .webhook import WebhookApp
 
 log = log_of(__name__)
 
@@ -48,6 +48,17 @@ class Worker(Protocol):
     async def run(self) -> None: ...
 
 
+class Listener(Protocol):
+    """A webhook.WebhookServer, as far as the manager cares."""
+
+    @property
+    def listening(self) -> bool: ...
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
 class StartFailed(Exception):
     """The process cannot do its work; the message says why."""
 
@@ -63,7 +74,7 @@ class Manager:
         workers: Sequence[Worker],
         recorder: Recorder | None = None,
         elector: Elector | None = None,
-        webhooks: tuple[WebhookApp, WebhookServer | None] | None = None,
+        webhooks: tuple[WebhookApp, Listener | None] | None = None,
         tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
     ) -> None:
         """`elector` None: lead at once. `tasks`: what else runs all the time, on every replica.
@@ -75,7 +86,7 @@ class Manager:
         self._recorder = recorder
         self._elector = elector
         self._app: WebhookApp | None = webhooks[0] if webhooks is not None else None
-        self._server: WebhookServer | None = webhooks[1] if webhooks is not None else None
+        self._server: Listener | None = webhooks[1] if webhooks is not None else None
         self._tasks = tasks
         self._stop = asyncio.Event()
         self._admitting = False
