@@ -6,6 +6,7 @@ import pytest
 
 from kruise_rollouts.kube.objects import BATCH_RELEASE, DEPLOYMENT, ROLLOUT
 
+from .scenario import scenario
 from .stage import ROLLOUT_ALPHA, Object, Stage, a_deployment, a_rollout, an_alpha_rollout
 
 OURS = "rollouts.kruise.io/"
@@ -34,6 +35,7 @@ def left_of_ours(deployment: Object) -> list[str]:
 
 
 @pytest.mark.parametrize("alpha", [False, True], ids=["v1beta1", "v1alpha1"])
+@scenario
 async def test_ten_pods_go_nine_to_one_then_half_then_all(stage: Stage, alpha: bool) -> None:
     await a_held_busybox(stage, alpha)
     before = await stage.deployment()
@@ -64,6 +66,7 @@ async def test_ten_pods_go_nine_to_one_then_half_then_all(stage: Stage, alpha: b
     assert not after["spec"].get("paused")
 
 
+@scenario
 async def test_a_third_version_in_the_middle_replaces_the_second_first(stage: Stage) -> None:
     await a_held_busybox(stage)
     await stage.set_version("version-3")
@@ -83,6 +86,7 @@ async def test_a_third_version_in_the_middle_replaces_the_second_first(stage: St
 
 
 @pytest.mark.parametrize("how", ["patch", "apply"])
+@scenario
 async def test_rolling_back_in_the_middle_keeps_capacity_and_ends_cancelled(stage: Stage, how: str) -> None:
     original = a_deployment()
     await stage.apply(DEPLOYMENT, original)
@@ -115,6 +119,7 @@ async def test_rolling_back_in_the_middle_keeps_capacity_and_ends_cancelled(stag
     assert left_of_ours(await stage.deployment()) == []
 
 
+@scenario
 async def test_events_tell_the_story_on_the_rollout_and_on_the_deployment(stage: Stage) -> None:
     await a_held_busybox(stage)
     await stage.set_version("version-2")

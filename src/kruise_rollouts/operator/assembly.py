@@ -1,0 +1,67 @@
+"""One manager process, put together from an API server, a clock and options. Nothing is decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from kruise_rollouts.api.keys import FIELD_MANAGER
+from kruise_rollouts.core.validation import Limits
+from kruise_rollouts.kube.protocols import Api, Clock
+from kruise_rollouts.runtime.apply import Applier
+from kruise_rollouts.runtime.events import Recorder
+from kruise_rollouts.runtime.leader import Elector
+from kruise_rollouts.runtime.loop import Meter
+from kruise_rollouts.runtime.manager import Manager
+from kruise_rollouts.runtime.webhook import WebhookApp, WebhookServer
+
+from .controllers import Controllers, Informers, world_of
+from .options import Options
+from .webhooks import add_webhooks
+
+COMPONENT = "kruise-rollout"  # who tells the Events
+
+
+class Assembly:
+    """The parts. `manager.run()` works until `manager.stop()`."""
+
+    def __init__(
+        self,
+        api: Api,
+        clock: Clock,
+        options: Options,
+        *,
+        elector: Elector | None = None,
+        server_of: Callable[[WebhookApp], WebhookServer] | None = None,
+        meter: Meter | None = None,
+        instance: str = "",
+        tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
+    ) -> None:
+        """`elector` None: it is the only one. `server_of` None: reviews come from within this process."""
+        self.informers = Informers(api, clock)
+        self.world = world_of(self.informers, api)
+        self.recorder = Recorder(api, clock, component=COMPONENT, instance=instance, uid_of=self.informers.uid_of)
+        applier = Applier(
+            api,
+            self.informers.caches,
+            field_manager=FIELD_MANAGER,
+            may_write=(lambda: elector.leading) if elector is not None else (lambda: True),
+        )
+        self.controllers = Controllers(
+            self.world, self.informers, options, apply=applier, tell=self.recorder.tell, clock=clock, meter=meter
+        )
+        self.app = WebhookApp(clock)
+        add_webhooks(self.app, self.world, api, _limits(options))
+        self.manager = Manager(
+            clock,
+            sources=self.informers.all,
+            workers=self.controllers.all,
+            recorder=self.recorder,
+            elector=elector,
+            webhooks=(self.app, server_of(self.app) if server_of is not None else None),
+            tasks=tasks,
+        )
+
+
+def _limits(options: Options) -> Limits:
+    return Limits(options.partition_percent_limit, options.filter_workload_type)
