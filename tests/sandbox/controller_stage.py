@@ -17,13 +17,9 @@ from real_server import RealServer
 from kruise_rollouts.kube.errors import NotFound
 from kruise_rollouts.kube.objects import DEPLOYMENT, NAMESPACE, POD, REPLICA_SET, Kind
 from kruise_rollouts.runtime.clock import LoopClock, run_virtual
-from kruise_rollouts.sandbox.kubelet import Nodes, register
 from kruise_rollouts.sandbox.request import Options
-from kruise_rollouts.sandbox.runner import CONTROLLER_MANAGER, Runner
-from kruise_rollouts.sandbox.server import Server
+from kruise_rollouts.sandbox.sandbox import Sandbox
 from kruise_rollouts.sandbox.stages import Knobs
-from kruise_rollouts.sandbox.wiring import wirings
-from kruise_rollouts.sandbox.writer import Writer
 
 Object = dict[str, Any]
 MERGE = "application/merge-patch+json"
@@ -45,8 +41,8 @@ class Place(Protocol):
 
 
 class SandboxPlace:
-    def __init__(self, server: Server, clock: LoopClock, runner: Runner) -> None:
-        self.server, self.clock, self.runner, self.ns = server, clock, runner, "default"
+    def __init__(self, sandbox: Sandbox, clock: LoopClock) -> None:
+        self.sandbox, self.server, self.clock, self.ns = sandbox, sandbox.server, clock, "default"
 
     def _resource(self, kind: Kind) -> Any:
         group, _, version = kind.api_version.rpartition("/")
@@ -253,15 +249,10 @@ def play_in_sandbox(story: Story, knobs: Knobs | None = None) -> datetime:
 
     async def main() -> datetime:
         clock = LoopClock()
-        server = Server(clock)
-        nodes = Nodes(("node-0", "node-1", "node-2"), knobs)
-        runner = Runner(server, clock, wirings(nodes))
-        await runner.start()
-        write = Writer(server, clock, CONTROLLER_MANAGER, "test")
-        for create in register(nodes, clock.now()):
-            await write(create)
-        await story(Play(SandboxPlace(server, clock, runner)))
-        await runner.stop()
+        sandbox = Sandbox(clock, knobs=knobs)
+        await sandbox.start()
+        await story(Play(SandboxPlace(sandbox, clock)))
+        await sandbox.stop()
         return clock.now()
 
     return run_virtual(main())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from kruise_rollouts.kube.effects import Create, JsonObject, Note, Write
 from kruise_rollouts.kube.errors import ApiError
 from kruise_rollouts.kube.objects import (
+    CONTROLLER_REVISION,
+    DAEMON_SET,
     DEPLOYMENT,
     NAMESPACE,
     NODE,
@@ -19,16 +21,29 @@ from kruise_rollouts.kube.objects import (
 from kruise_rollouts.runtime.controller import Key
 
 from .controllers import facts
+from .controllers.daemonset import DaemonSets
 from .controllers.deployment import Deployments
 from .controllers.disruption import BUDGET, Disruptions, budgets_in, budgets_of
 from .controllers.endpoints import ENDPOINTS, SLICE, EndpointControl, service_of_slice, services_of
-from .controllers.feeds import controller_of, controllers_controller, itself, key_of, present, when_gone
+from .controllers.feeds import (
+    Feed,
+    controller_of,
+    controllers_controller,
+    everything,
+    itself,
+    key_of,
+    present,
+    when_gone,
+)
 from .controllers.garbage import GarbageCollector, concerned
+from .controllers.job import JOB, Jobs
 from .controllers.namespace import Namespaces, of_contents
 from .controllers.nodes import NodeLifecycle
-from .controllers.replicaset import ReplicaSets
+from .controllers.replicaset import REPLICATION_CONTROLLER, ReplicaSets
 from .controllers.replicaset import refused as pod_refused
-from .controllers.world import World, id_of
+from .controllers.statefulset import StatefulSets
+from .controllers.statefulset import refused as stateful_refused
+from .controllers.world import Id, World, id_of
 from .kubelet import Kubelet, Nodes, is_down
 from .request import User
 from .runner import Wiring
@@ -45,7 +60,11 @@ def wirings(nodes: Nodes, *, root_ca: str = "") -> tuple[Wiring, ...]:
     """All of them, workloads first. `root_ca`: PEM, published in every namespace; "" for none."""
     return (
         _deployments(),
-        _replica_sets(),
+        _replica_sets(REPLICA_SET),
+        _replica_sets(REPLICATION_CONTROLLER),
+        _stateful_sets(),
+        _daemon_sets(),
+        Wiring(Jobs(), {id_of(JOB): itself, id_of(POD): controller_of(JOB)}, refused=_pod_refused(JOB)),
         Wiring(GarbageCollector(), {}, any_kind=concerned, keys_per_turn=16),
         _namespaces(root_ca),
         _endpoints(),
@@ -110,13 +129,38 @@ def _deployments() -> Wiring:
     )
 
 
-def _replica_sets() -> Wiring:
+def _replica_sets(kind: Kind) -> Wiring:
     return Wiring(
-        ReplicaSets(),
-        {id_of(REPLICA_SET): itself, id_of(POD): controller_of(REPLICA_SET)},
-        pause=_calm(REPLICA_SET),
-        refused=_pod_refused(REPLICA_SET),
+        ReplicaSets(kind),
+        {id_of(kind): itself, id_of(POD): controller_of(kind)},
+        pause=_calm(kind),
+        refused=_pod_refused(kind),
     )
+
+
+def _stateful_sets() -> Wiring:
+    feeds = {
+        id_of(STATEFUL_SET): itself,
+        id_of(POD): controller_of(STATEFUL_SET),
+        id_of(CONTROLLER_REVISION): controller_of(STATEFUL_SET),
+    }
+    return Wiring(StatefulSets(), feeds, pause=_calm(STATEFUL_SET), refused=stateful_refused)
+
+
+def _daemon_sets() -> Wiring:
+    def changed(world: World, old: JsonObject | None, new: JsonObject | None) -> Iterable[Key]:
+        if old is not None and new is not None and _same_room(old, new):
+            return ()
+        return everywhere(world, old, new)
+
+    everywhere = everything(DAEMON_SET)
+    feeds: dict[Id, Feed] = {
+        id_of(DAEMON_SET): itself,
+        id_of(POD): controller_of(DAEMON_SET),
+        id_of(CONTROLLER_REVISION): controller_of(DAEMON_SET),
+        id_of(NODE): changed,
+    }
+    return Wiring(DaemonSets(), feeds, pause=_calm(DAEMON_SET), refused=_pod_refused(DAEMON_SET))
 
 
 def _calm(kind: Kind) -> Callable[[World, Key], float]:
