@@ -180,7 +180,11 @@ def _typed(name: str, kind: msgspec.inspect.Type) -> JsonObject:
         case msgspec.inspect.DateTimeType():
             return {"type": "string", "format": "date-time"}
         case msgspec.inspect.VarTupleType(item_type=item):
-            return {"type": "array", "items": _typed("", item)}
+            # kubectl explain shows the list's own description above that of its items.
+            return {
+                "type": "array",
+                "items": {k: v for k, v in _typed("", item).items() if k != "description"},
+            }
         case msgspec.inspect.DictType(value_type=value):
             return {"type": "object", "additionalProperties": _typed("", value)}
         case msgspec.inspect.AnyType():

@@ -5,6 +5,9 @@ Data only. manifests/ is generated from it; putting it into a cluster is install
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import yaml
 from msgspec import Struct
 
 from kruise_rollouts.api import keys
@@ -96,6 +99,19 @@ def all_objects(installation: Installation) -> tuple[JsonObject, ...]:
     The webhook configurations come last: before the manager answers they would refuse what they are asked about.
     """
     return (*crd_objects(installation), *manager_objects(installation), *webhook_objects(installation))
+
+
+def as_yaml(objects: Iterable[JsonObject]) -> str:
+    """One stream of YAML documents, for kubectl apply."""
+    documents = (yaml.dump(o, Dumper=_Plain, sort_keys=False, width=100) for o in objects)
+    return "".join(f"---\n{d}" for d in documents)
+
+
+class _Plain(yaml.SafeDumper):
+    """Without anchors: people read and edit the result."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
 
 
 # --- rights ------------------------------------------------------------------------------------------------------
