@@ -165,7 +165,7 @@ class Native:
     def sync(self) -> None:
         """One round, and the status."""
         self._follow_min_ready()
-        if self.spec["paused"] or self._is_scaling():
+        if self.spec["paused"] or self.is_scaling():
             self._scale()
         elif self.spec["strategy"]["type"] == "Recreate":
             self._recreate()
@@ -178,7 +178,7 @@ class Native:
         if new is not None and new["spec"].get("minReadySeconds", 0) != self.spec["minReadySeconds"]:
             self.change(new, {"spec": {"minReadySeconds": self.spec["minReadySeconds"]}})
 
-    def _is_scaling(self) -> bool:
+    def is_scaling(self) -> bool:
         noted = [
             r["metadata"]["annotations"].get(DESIRED)
             for r in self.replica_sets.values()

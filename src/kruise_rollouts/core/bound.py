@@ -10,11 +10,11 @@ from __future__ import annotations
 from msgspec import Struct
 
 from kruise_rollouts.api.apps import RollingUpdate
-from kruise_rollouts.api.int_or_percent import IntOrPercent
+from kruise_rollouts.api.int_or_percent import IntOrPercent, parse_percent
 
 from .plan import Slack
 
-_EXACT_PERCENT = 100  # up to so many replicas a whole percentage names any number of pods
+_CLOSE = 10  # percentage points by which rounding may have raised a share above the partition
 
 
 class Bound(Struct, frozen=True):
@@ -45,17 +45,24 @@ def bound_of(target: int, pods: Pods, allowed: Slack, in_force: int) -> Bound | 
     return Bound(unavailable, surge) if unavailable or surge else None
 
 
-def rolling_update(bound: Bound, total: int) -> RollingUpdate:
-    """`bound` as shares of `total` where that is exact.
+def rolling_update(bound: Bound, total: int, partition: IntOrPercent) -> RollingUpdate:
+    """`bound` in numbers, or in shares of `total` if the partition is a share and those are exact.
 
-    A number would let an autoscaler that shrinks the Deployment in mid-move replace every pod that is left.
+    What the bound is for moves with replicas if it is a share. A number would have every pod that is left replaced when
+    an autoscaler shrinks the Deployment in mid-move. A share much greater than the partition (of few pods) would have
+    too many replaced when it grows.
     """
-    if not 0 < total <= _EXACT_PERCENT:
-        return RollingUpdate(max_unavailable=bound.unavailable, max_surge=bound.surge)
-    return RollingUpdate(
-        max_unavailable=_share(-(-100 * bound.unavailable // total)),  # read back rounded down
-        max_surge=_share(100 * bound.surge // total),  # read back rounded up
-    )
+    unavailable: IntOrPercent = bound.unavailable
+    surge: IntOrPercent = bound.surge
+    asked = parse_percent(partition) if isinstance(partition, str) else None
+    if asked is not None and total > 0:
+        percent = -(-100 * bound.unavailable // total)
+        if 0 < percent <= asked + _CLOSE and percent * total // 100 == bound.unavailable:
+            unavailable = f"{percent}%"
+        percent = 100 * bound.surge // total
+        if 0 < percent <= asked + _CLOSE and -(-percent * total // 100) == bound.surge:
+            surge = f"{percent}%"
+    return RollingUpdate(max_unavailable=unavailable, max_surge=surge)
 
 
 def resting_update(person: RollingUpdate, allowed: Slack, surplus: int) -> RollingUpdate:
@@ -73,7 +80,3 @@ def resting_update(person: RollingUpdate, allowed: Slack, surplus: int) -> Rolli
 def _is_valid(unavailable: IntOrPercent) -> bool:
     """The API takes no more than 100%."""
     return isinstance(unavailable, int) or int(unavailable[:-1]) <= 100
-
-
-def _share(percent: int) -> IntOrPercent:
-    return f"{percent}%" if percent else 0

@@ -231,7 +231,7 @@ def _resting(view: _View, surplus: int) -> Settings:
 def _may_shrink(view: _View, surplus: int) -> bool:
     """Every pod is ready, so the Deployment controller may choose which go."""
     sets = (*view.revisions.old, *((view.revisions.new,) if view.revisions.new else ()))
-    return surplus > 0 and all(_unready(r) == 0 for r in sets)
+    return surplus > 0 and all(r.status.ready_replicas >= r.replicas for r in sets)
 
 
 def _trims(view: _View, surplus: int) -> tuple[tuple[ReplicaSet, int], ...]:
@@ -279,7 +279,8 @@ def _move(view: _View, target: int) -> Decision[ExtraStatus]:
     if late and bound.unavailable >= in_force:
         return Decision(view.seen.status, wake_at=wake_at)
     status = _status(view)
-    writes = _settle(view, on_the_move(rolling_update(bound, view.total)), status, guarded=True)
+    update = rolling_update(bound, view.total, view.strategy.partition)
+    writes = _settle(view, on_the_move(update), status, guarded=True)
     return _decision(view, status, writes, wake_at)
 
 
