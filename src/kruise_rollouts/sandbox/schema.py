@@ -20,9 +20,14 @@ Resolve: TypeAlias = Callable[[str], "Node"]
 
 ABSENT = object()  # no value at all, unlike null
 
+INT_OR_STRING = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
 OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 # Written down as objects or without a type, but one scalar each.
 _SCALARS = {"io.k8s.apimachinery.pkg.api.resource.Quantity"}
+_ANY_JSON = {
+    "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1",
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON",
+}
 _ZEROES: tuple[Json, ...] = ({}, "", 0)
 _OPAQUE = {"io.k8s.apimachinery.pkg.runtime.RawExtension"}
 
@@ -54,7 +59,9 @@ class Node:
         "merge_key",
         "native",
         "nullable",
+        "opaque",
         "open",
+        "plain_string",
         "preserve",
         "raw",
         "required",
@@ -99,6 +106,8 @@ class Node:
         self.may_be_list = self.type in ("array", "") and not scalar
         self.may_be_scalar = self.type not in ("object", "array")
         self.status_subresource = native and "status" in raw.get("properties", {})
+        self.opaque = definition in _ANY_JSON  # whatever is here stays as it is
+        self.plain_string = self.type == "string" and self.format in ("", "int-or-string")
         self._resolve = resolve
         self._children: dict[str, Node] = {}
         self._items: Node | None = None
@@ -172,6 +181,10 @@ class _Fixed(Node):
 
     __slots__ = ()
 
+    def __init__(self, raw: JsonObject) -> None:
+        super().__init__(raw, _no_references)
+        self.opaque = True
+
     @property
     def additional(self) -> Node:
         return self
@@ -197,8 +210,8 @@ def _no_references(name: str) -> Node:
 
 
 # Anything, owned as a whole; anything, where maps are owned member by member.
-UNTYPED: Node = _Fixed({"x-kubernetes-map-type": "atomic"}, _no_references)
-DEDUCED: Node = _Fixed({}, _no_references)
+UNTYPED: Node = _Fixed({"x-kubernetes-map-type": "atomic"})
+DEDUCED: Node = _Fixed({})
 
 
 class _Recorded(msgspec.Struct):

@@ -1,0 +1,107 @@
+"""Bytes of a request to values, from JSON or YAML; a key given twice is remembered.
+
+A twice-given key makes an object a `Repeated`: a dict with the value that counts (the last), and all pairs as they
+were written. What is wrong with a body is said in the words of an API server.
+"""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import yaml
+
+from kruise_rollouts.kube.effects import Json, JsonObject
+
+from .json_errors import complaint
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SHORT_BOOLEANS = {"y": True, "Y": True, "n": False, "N": False}  # YAML 1.1 in full, which PyYAML is not
+
+
+class BadBody(ValueError):
+    """A body that cannot be decoded; str() is the server's complaint."""
+
+
+class Repeated(JsonObject):
+    """An object some of whose keys were given more than once."""
+
+    __slots__ = ("pairs",)
+
+    def __init__(self, pairs: list[tuple[str, Json]]) -> None:
+        super().__init__(pairs)
+        self.pairs = pairs
+
+
+def decode_json(body: bytes) -> Json:
+    """Raises BadBody."""
+    try:
+        value = _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadBody(complaint(body) or str(error)) from error
+    # Written out again a body without repetitions is as long as it was, unless it has spaces, escapes or 1e3.
+    if len(_encode(value)) == len(body):
+        return value
+    return json.loads(body, object_pairs_hook=_object)
+
+
+def _object(pairs: list[tuple[str, Json]]) -> JsonObject:
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else Repeated(pairs)
+
+
+def decode_yaml(body: bytes) -> tuple[Json, tuple[str, ...]]:
+    """The value, and a complaint for each key given twice. Raises BadBody."""
+    try:
+        node = yaml.compose(body, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = min(mark.line, body.rstrip().count(b"\n")) + 1 if mark else 1
+        raise BadBody(f"yaml: line {line}: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise BadBody(f"yaml: {error}") from error
+    if node is None:
+        return None, ()
+    twice: list[str] = []
+    value = _yaml_value(node, _Loader(b""), twice)
+    return value, tuple(twice)
+
+
+def _yaml_value(node: yaml.Node, loader: Json, twice: list[str]) -> Json:
+    if isinstance(node, yaml.MappingNode):
+        out: JsonObject = {}
+        for key, value in _pairs(node):
+            name = _key(_yaml_value(key, loader, twice))
+            if name in out:
+                twice.append(f'line {key.start_mark.line + 1}: key "{name}" already set in map')
+            out[name] = _yaml_value(value, loader, twice)
+        return out
+    if isinstance(node, yaml.SequenceNode):
+        return [_yaml_value(item, loader, twice) for item in node.value]
+    if node.tag.endswith((":timestamp", ":binary", ":value")):
+        return node.value
+    if isinstance(node, yaml.ScalarNode) and not node.style and node.value in _SHORT_BOOLEANS:
+        return _SHORT_BOOLEANS[node.value]
+    return loader.construct_object(node)
+
+
+def _pairs(node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
+    """Pairs of `node`, those merged in by << first."""
+    merged: list[tuple[yaml.Node, yaml.Node]] = []
+    own: list[tuple[yaml.Node, yaml.Node]] = []
+    for key, value in node.value:
+        if key.tag.endswith(":merge"):
+            sources = value.value if isinstance(value, yaml.SequenceNode) else [value]
+            merged += [pair for source in sources for pair in _pairs(source)]
+        else:
+            own.append((key, value))
+    names = {key.value for key, _ in own}
+    return [pair for pair in merged if pair[0].value not in names] + own
+
+
+def _key(value: Json) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else "null" if value is None else str(value)
