@@ -164,7 +164,10 @@ class Listener:
             body = await _body(raw)
         except TooLarge as large:
             return _whole(refusal(large))
-        headers = {k.lower(): v for k, v in raw.headers.items()}
+        headers: dict[str, str] = {}
+        for name, value in raw.headers.items():  # one that comes several times (Impersonate-Group) is a list
+            name = name.lower()
+            headers[name] = f"{headers[name]},{value}" if name in headers else value
         query = tuple(raw.query.items())
         request = Request(raw.method, raw.path, query, headers, body)
         answer = await self._server.respond(request)
