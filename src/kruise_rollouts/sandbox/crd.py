@@ -33,6 +33,7 @@ class CustomVersion:
     """One served version of a custom resource: its schema, compiled when first needed."""
 
     def __init__(self, version: JsonObject) -> None:
+        self.source = version
         self.schema: JsonObject = (version.get("schema") or {}).get("openAPIV3Schema") or {}
         self._subresources: JsonObject = version.get("subresources") or {}
 
@@ -196,9 +197,13 @@ class CustomResources:
         resources = () if withdrawn else served_resources(crd)
         group, plural = crd["spec"]["group"], crd["spec"]["names"]["plural"]
         before = tuple(r for r in self._registry if (r.group, r.plural) == (group, plural) and r.custom)
+        known = {k[1]: v for k, v in self._versions.items() if (k[0], k[2]) == (group, plural)}
         self._versions = {k: v for k, v in self._versions.items() if (k[0], k[2]) != (group, plural)}
         for version in () if withdrawn else crd["spec"]["versions"]:
-            self._versions[(group, version["name"], plural)] = CustomVersion(version)
+            kept = known.get(version["name"])
+            if kept is None or kept.source != version:
+                kept = CustomVersion(version)
+            self._versions[(group, version["name"], plural)] = kept
         if before != resources:
             if before:
                 self._registry.remove(group, plural)

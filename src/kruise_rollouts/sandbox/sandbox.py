@@ -6,16 +6,21 @@ do after that happens on the event loop.
 
 from __future__ import annotations
 
+import secrets
+
 from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.errors import AlreadyExists
 from kruise_rollouts.kube.protocols import Clock
 
+from .access import ADMIN, Access, create_default_roles
 from .admission import Admission
 from .callers import Caller
 from .crd import CustomResources
+from .crd_cleanup import CrdCleanup
 from .direct import DirectApi
 from .kubelet import Nodes, register
 from .request import SYSTEM, User
+from .reviews import Reviews
 from .runner import Runner
 from .schemas import Schemas
 from .server import Server
@@ -26,7 +31,11 @@ NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 
 class Sandbox:
-    """One cluster. `nodes` simulated nodes; `knobs` say how fast and how well pods run."""
+    """One cluster. `nodes` simulated nodes; `knobs` say how fast and how well pods run.
+
+    `rbac`: whether roles are enforced; otherwise whoever has a token may do everything. `token` is the
+    administrator's; one is made up if it is "".
+    """
 
     def __init__(
         self,
@@ -36,6 +45,8 @@ class Sandbox:
         knobs: Knobs | None = None,
         caller: Caller | None = None,
         seed: int = 0,
+        rbac: bool = False,
+        token: str = "",
     ) -> None:
         self.clock = clock
         self.server = Server(clock, seed=seed)
@@ -44,12 +55,19 @@ class Sandbox:
         self.schemas.install(self.server.hooks)
         self.admission = Admission(self.server.parts, caller)
         self.admission.install()
+        self.token = token or secrets.token_hex(16)
+        self.access = Access(self.server.parts, {self.token: ADMIN}, enforce=rbac)
+        self.access.install()
+        Reviews(self.server.parts, self.access).install()
+        self.cleanup = CrdCleanup(self.server)
         self.nodes = Nodes(tuple(f"node-{i}" for i in range(nodes)), knobs)
         self.runner = Runner(self.server, clock, wirings(self.nodes), seed=seed)
 
     async def start(self) -> None:
         """Serves, with its namespaces and nodes."""
         self.customs.install()
+        self.cleanup.start()
+        create_default_roles(self.server.parts)
         for name in NAMESPACES:
             await self._ensure("namespaces", name, {"metadata": {"name": name}})
         for write in register(self.nodes, self.clock.now()):
@@ -68,6 +86,7 @@ class Sandbox:
     async def stop(self) -> None:
         """Stops the controllers and ends all watches."""
         self.server.watcher.close()
+        await self.cleanup.stop()
         await self.runner.stop()
 
     def api(self, user: User = SYSTEM, user_agent: str = "kruise-rollout") -> DirectApi:
