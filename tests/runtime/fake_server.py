@@ -36,8 +36,10 @@ class FakeServer:
         self.compacted = 0  # watches from before are Gone
         self.faults: dict[str, list[Fault]] = {}  # by verb: LIST, GET, POST, PATCH, DELETE, WATCH, EVENT
         self.calls: list[tuple[str, str, dict[str, str]]] = []
+        self.times: list[tuple[float, str]] = []  # loop time of each request, and its verb
         self.latency: Callable[[], float] = lambda: 0.0
         self.down = False
+        self.open_watches = 0
         self._waiters: list[asyncio.Future[None]] = []
 
     # --- what tests do ---------------------------------------------------------------------------------------
@@ -102,6 +104,7 @@ class FakeServer:
         plural, ns, name, sub = self._parse(path)
         verb = "LIST" if method == "GET" and not name else method
         self.calls.append((verb, path, dict(params or {})))
+        self.times.append((asyncio.get_running_loop().time(), verb))
         await asyncio.sleep(self.latency())
         if self.down:
             raise Unavailable("down", code=0)
@@ -196,6 +199,14 @@ class FakeServer:
             else:
                 yield fault.encode()
                 return
+        self.open_watches += 1
+        try:
+            async for line in self._stream(plural, ns, params):
+                yield line
+        finally:
+            self.open_watches -= 1
+
+    async def _stream(self, plural: str, ns: str, params: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
         at = int(params["resourceVersion"])
         if at < self.compacted:
             raise Gone("too old resource version")

@@ -122,6 +122,19 @@ def test_a_rotation_never_serves_what_the_published_bundle_does_not_trust(fresh:
     assert not trusts(published, fresh.cert)
 
 
+def test_after_years_without_a_look_a_new_authority_is_still_published_before_it_is_used(
+    fresh: Bundle,
+) -> None:
+    late = START + 3600 * DAY
+    published = bundle_for(NAMES, late, fresh)
+    assert (authorities(published), published.cert) == (2, fresh.cert)
+    soon = bundle_for(NAMES, late + timedelta(minutes=30), published)
+    assert soon.cert == fresh.cert
+    served = bundle_for(NAMES, late + timedelta(hours=2), soon)
+    assert served.cert != fresh.cert
+    assert trusts(published.ca_cert, served.cert)
+
+
 # --- where they are kept -----------------------------------------------------------------------------------
 
 
@@ -211,6 +224,32 @@ def test_a_valid_secret_is_used_as_it_is_and_its_labels_are_kept(
         stored = server.objects[SECRET_KEY]
         assert stored["metadata"]["labels"] == {"team": "a"}
         assert stored["data"]["extra"] == "aGk="
+
+    story()
+
+
+def test_replicas_that_renew_together_end_with_the_same_certificates(tmp_path: Path) -> None:
+    @virtually
+    async def story() -> None:
+        server = FakeServer(SECRET)
+        await a_keeper(server, tmp_path / "0", Published()).ensure()
+        server.objects[SECRET_KEY]["data"]["cert.pem"] = ""  # to be renewed
+        one, two = (
+            a_keeper(server, tmp_path / "1", Published()),
+            a_keeper(server, tmp_path / "2", Published()),
+        )
+        bundles: list[Bundle] = []
+        original = server.request
+
+        async def slow_patch(method: str, path: str, **named):
+            if method == "PATCH" and not bundles:
+                server.request = original  # type: ignore[method-assign]
+                bundles.append(await one.ensure())
+            return await original(method, path, **named)
+
+        server.request = slow_patch  # type: ignore[method-assign]
+        bundles.append(await two.ensure())
+        assert bundles[0] == bundles[1]
 
     story()
 

@@ -237,7 +237,8 @@ async def test_a_bookmark_moves_where_the_watch_resumes_and_nothing_else() -> No
         server.nudge()
         await settle(10)
         assert heard == ["+a"]
-        assert [c for c in server.calls if c[0] == "WATCH"][-1][2]["resourceVersion"] == str(marked)
+        asked = [c for c in server.calls if c[0] == "WATCH"][-1][2]
+        assert (asked["allowWatchBookmarks"], asked["resourceVersion"]) == ("true", str(marked))
 
 
 @virtually
@@ -280,6 +281,56 @@ async def test_an_object_that_becomes_unreadable_stays_as_it_was_and_can_still_b
         server.drop(PLURAL, "ns", "a")
         await settle(1)
         assert names(informer) == set()
+
+
+@virtually
+async def test_what_cannot_be_read_is_not_taken_for_gone_by_a_new_list() -> None:
+    server = a_server("a")
+    async with watching(server) as informer:
+        await informer.synced.wait()
+        await settle(1)
+        server.put(PLURAL, "ns", "a", data={"k": 5})
+        server.compact()
+        server.fail("EVENT", Gone("too old"))
+        server.nudge()
+        await settle(10)
+        assert server.count("LIST") == 2
+        assert names(informer) == {"a"}
+
+
+@virtually
+async def test_a_watch_that_is_given_up_gives_its_connection_back() -> None:
+    server = a_server("a")
+    async with watching(server) as informer:
+        await informer.synced.wait()
+        await settle(1)
+        server.fail("WATCH", "hang")
+        server.fail("EVENT", "this is no event")
+        server.nudge()
+        await settle(0.1)
+        assert server.open_watches == 0
+
+
+@pytest.mark.parametrize("told", ["by bookmark", "not at all"])
+def test_a_restored_server_that_accepts_our_future_version_is_found_out(told: str) -> None:
+    @virtually
+    async def story() -> None:
+        server = a_server("a")
+        async with watching(server) as informer:
+            server.version = 1000
+            server.put(PLURAL, "ns", "lost")
+            await informer.synced.wait()
+            await settle(1)
+            server.objects.pop((PLURAL, "ns", "lost"))
+            server.version = 20
+            server.history.clear()
+            if told == "by bookmark":
+                server.fail("EVENT", '{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"25"}}}')
+                server.nudge()
+            await settle(10 if told == "by bookmark" else 700)
+            assert names(informer) == {"a"}
+
+    story()
 
 
 @virtually

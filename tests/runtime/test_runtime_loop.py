@@ -146,6 +146,26 @@ async def test_a_bug_with_one_key_leaves_the_others_alone_and_is_retried_ever_le
 
 
 @virtually
+async def test_a_key_that_did_well_starts_from_the_shortest_pause_when_it_fails_again() -> None:
+    failing = True
+
+    def also(key: Key) -> None:
+        if failing:
+            raise ZeroDivisionError("a bug")
+
+    stage = Stage(Painter(also), "a")
+    await asyncio.sleep(100)
+    failing = False
+    await asyncio.sleep(15)
+    failing = True
+    before = len(stage.outcomes)
+    stage.loop.queue.add(("ns", "a"))
+    await asyncio.sleep(1)
+    assert len(stage.outcomes) > before + 5
+    await stage.end()
+
+
+@virtually
 async def test_a_conflict_is_decided_again_at_once_on_what_is_live() -> None:
     stage = Stage(Painter(), "a")
     stage.server.put("configmaps", "ns", "a", data={"color": "blue", "theirs": "kept"})  # the cache is behind

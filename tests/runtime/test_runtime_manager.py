@@ -10,6 +10,7 @@ from fake_server import FakeServer
 from virtual import virtually
 
 from kruise_rollouts.kube.effects import Note
+from kruise_rollouts.kube.errors import Unavailable
 from kruise_rollouts.kube.objects import EVENT, LEASE, ROLLOUT
 from kruise_rollouts.runtime.clock import LoopClock
 from kruise_rollouts.runtime.controller import Key
@@ -126,6 +127,9 @@ async def test_a_stop_finishes_the_key_in_hand_tells_its_event_gives_the_lease_b
     stage = Stage()
     stage.worker.queue.add(("ns", "a"))
     stage.worker.queue.add(("ns", "b"))
+    stage.server.fail(
+        "POST", lambda: None, Unavailable("for a moment", retry_after=3)
+    )  # the lease, the Event
     await asyncio.sleep(4)
     stage.manager.stop()
     await asyncio.sleep(0)

@@ -150,9 +150,7 @@ class CertKeeper:
         """The Bundle now served. Raises ApiError or OSError; what was served before then goes on."""
         for _ in range(RACES):
             have = await self._store.load()
-            known = (
-                have or self._bundle
-            )  # the Secret was deleted: ours is as good as a new one, and already trusted
+            known = have or self._bundle  # of a deleted Secret: what we serve is already trusted
             bundle = await asyncio.to_thread(bundle_for, self._names, self._clock.now(), known)
             if bundle == have or await self._store.save(bundle):
                 break

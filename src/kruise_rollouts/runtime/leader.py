@@ -181,8 +181,6 @@ class Elector:
             self._observed, self._observed_at = lease.spec, self._clock.mono()
         if lease.spec.holder_identity in (None, "", self.identity):
             return False
-        if self._held_since is not None:
-            return True  # we lost it: whatever its age, we must stop first
         lasts = max(float(lease.spec.lease_duration_seconds or 0), 1.0)
         return self._clock.mono() < self._observed_at + lasts
 
