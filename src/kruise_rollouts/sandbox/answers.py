@@ -148,7 +148,7 @@ class Answers:
             return await self.encoded(entry, resource)
 
         async def metadata(entry: Entry, first: bool) -> bytes:
-            return _encode(table.metadata_only(entry.obj, form.version))
+            return _encode(table.metadata_only(await self._parts.load(entry, resource), form.version))
 
         async def row(entry: Entry, first: bool) -> bytes:
             obj = await self._parts.load(entry, resource)

@@ -29,7 +29,7 @@ from .convert import convert
 from .defaults import apply_defaults
 from .request import ANONYMOUS, SYSTEM, Call, Query, Target, User
 from .resources import Registry, Resource
-from .store import Entry, Store
+from .store import Entry, Owed, Store
 from .validation import validate
 
 
@@ -179,6 +179,14 @@ class Hooks:
         self.openapi: Callable[[str], bytes | None] = lambda path: None  # documents under /openapi
 
 
+def _kind_of(obj: JsonObject) -> tuple[str, str, str]:
+    group, _, version = obj["apiVersion"].rpartition("/")
+    return group, obj["kind"], version
+
+
+DEPTH = 8  # writes by different managers that may be put off in a row
+
+
 class Parts:
     """What every verb works with."""
 
@@ -190,11 +198,41 @@ class Parts:
         self.hooks = hooks
 
     async def load(self, entry: Entry, resource: Resource) -> JsonObject:
-        """The object in the version of `resource`."""
-        obj = entry.obj
+        """The object in the version of `resource`, with its managedFields."""
+        obj = entry.obj if entry.owed is None else self.settled(entry)
         if obj["apiVersion"] == resource.api_version:
             return obj
         return (await self.convert([obj], resource, resource.api_version))[0]
+
+    def settled(self, entry: Entry) -> JsonObject:
+        """The object as stored, its managedFields worked out now if that was put off."""
+        owed = entry.owed
+        if owed is None:
+            return entry.obj
+        live = None if owed.prev is None else self.settled(owed.prev)
+        entry.owed = None
+        meta = dict(entry.obj["metadata"])
+        meta.pop("managedFields", None)
+        if live is not None and "managedFields" in live["metadata"]:
+            meta["managedFields"] = live["metadata"]["managedFields"]
+        obj = {**entry.obj, "metadata": meta}
+        by: Manager | None = owed.by
+        resource = self.registry.by_kind(*_kind_of(obj)) if by is not None else None
+        if by is not None and resource is not None:
+            obj = self.hooks.track(resource, obj, live, by)
+        entry.obj = obj
+        return obj
+
+    def owing(self, entry: Entry | None, by: Manager) -> Owed:
+        """What the next version owes when `by` writes it. Writes in a row by one manager are one."""
+        if entry is None or entry.owed is None:
+            return Owed(entry, by)
+        last = entry.owed.by
+        if last is not None and (last.name, last.subresource) == (by.name, by.subresource):
+            return Owed(entry.owed.prev, by)
+        if entry.owed.depth >= DEPTH:
+            self.settled(entry)
+        return Owed(entry, by)
 
     async def save(self, obj: JsonObject, resource: Resource) -> JsonObject:
         """`obj` in the version it is stored in."""

@@ -5,7 +5,7 @@ Bodies are decoded in body.py, the Accept header is read in negotiate.py.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import TypeAlias
 
 import msgspec
@@ -107,7 +107,8 @@ class Call(Struct, frozen=True):
     content_type: str = "application/json"
     query: Query = ()
     warnings: list[str] = msgspec.field(default_factory=list)
-    warn: Callable[[str], None] | None = None
+    # The answer may lack the latest managedFields, which are then worked out when somebody reads the object.
+    owing: bool = False
 
     @property
     def manager(self) -> str:

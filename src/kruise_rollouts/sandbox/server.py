@@ -77,14 +77,25 @@ class Server:
         options: Options | None = None,
         user: User = SYSTEM,
         content_type: str = "application/merge-patch+json",
+        owing: bool = False,
     ) -> JsonObject:
         """The answer to one verb, as an object (never to be changed). Raises ApiError.
 
         Not authorised again: who has the server in hand may do everything. Admission runs as for everybody, with
-        `user`. `body` of a patch is the patch; `content_type` says which kind.
+        `user`. `body` of a patch is the patch; `content_type` says which kind. `owing`: the answer need not show
+        the latest managedFields, which is a third faster.
         """
         call = Call(
-            verb, resource, ns, name, subresource, options or Options(), user, body, content_type=content_type
+            verb,
+            resource,
+            ns,
+            name,
+            subresource,
+            options or Options(),
+            user,
+            body,
+            content_type=content_type,
+            owing=owing and resource.api_version == resource.storage_version,
         )
         return await self.run(call)
 

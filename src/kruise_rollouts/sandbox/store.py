@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator
 from typing import Literal, TypeAlias
 
-from kruise_rollouts.kube.effects import JsonObject
+from kruise_rollouts.kube.effects import Json, JsonObject
 from kruise_rollouts.kube.errors import AlreadyExists, Conflict, Gone, NotFound
 
 from .resources import StorageKey
@@ -23,15 +23,30 @@ Subscriber: TypeAlias = Callable[[ChangeType, JsonObject | None, JsonObject | No
 HISTORY = 4_096  # changes remembered per resource; an older resume is refused with 410
 
 
+class Owed:
+    """managedFields that have not been worked out yet: those of `prev`, then what `by` did (None: nothing).
+
+    Writes from this process leave them until somebody outside reads the object; see Parts.settled.
+    """
+
+    __slots__ = ("by", "depth", "prev")
+
+    def __init__(self, prev: Entry | None, by: Json = None) -> None:
+        self.prev = prev
+        self.by = by
+        self.depth: int = 1 if prev is None or prev.owed is None else prev.owed.depth + 1
+
+
 class Entry:
     """One stored version of one object; `bytes` caches its encodings, shared by every reader and watcher."""
 
-    __slots__ = ("bytes", "key", "obj", "rv")
+    __slots__ = ("bytes", "key", "obj", "owed", "rv")
 
-    def __init__(self, key: str, rv: int, obj: JsonObject) -> None:
+    def __init__(self, key: str, rv: int, obj: JsonObject, owed: Owed | None = None) -> None:
         self.key = key  # "ns/name", or "name" for cluster-scoped objects
         self.rv = rv
         self.obj = obj
+        self.owed = owed
         self.bytes: dict[str, bytes] = {}  # by apiVersion
 
 
@@ -168,20 +183,20 @@ class Store:
 
         return end
 
-    def create(self, group: str, plural: str, obj: JsonObject) -> Entry:
+    def create(self, group: str, plural: str, obj: JsonObject, owed: Owed | None = None) -> Entry:
         """Stores a new object. Raises AlreadyExists."""
         meta = obj["metadata"]
         key = key_of(meta.get("namespace", ""), meta["name"])
         table = self.table(group, plural)
         if key in table.entries:
             raise AlreadyExists(f'{plural} "{meta["name"]}" already exists')
-        return self._commit(table, (group, plural), "ADDED", None, obj)
+        return self._commit(table, (group, plural), "ADDED", None, obj, owed)
 
-    def update(self, group: str, plural: str, obj: JsonObject, was: Entry) -> Entry:
+    def update(self, group: str, plural: str, obj: JsonObject, was: Entry, owed: Owed | None = None) -> Entry:
         """Replaces `was`. Raises Conflict if another version has been stored meanwhile, NotFound if none is left."""
         table = self.table(group, plural)
         self._still(table, was)
-        return self._commit(table, (group, plural), "MODIFIED", was, obj)
+        return self._commit(table, (group, plural), "MODIFIED", was, obj, owed)
 
     def delete(self, group: str, plural: str, was: Entry, last: JsonObject | None = None) -> Entry:
         """Removes `was`; `last` is the state the DELETED event shows (default: as stored)."""
@@ -197,13 +212,21 @@ class Store:
             raise Conflict(f"{was.key} has been modified")
 
     def _commit(
-        self, table: Table, storage: StorageKey, type: ChangeType, old: Entry | None, obj: JsonObject
+        self,
+        table: Table,
+        storage: StorageKey,
+        type: ChangeType,
+        old: Entry | None,
+        obj: JsonObject,
+        owed: Owed | None = None,
     ) -> Entry:
         rv = self.rv + 1
         meta = {**obj["metadata"], "resourceVersion": str(rv)}
         stored = {**obj, "metadata": meta}
+        if owed is None and old is not None and old.owed is not None:
+            owed = Owed(old)
         key = old.key if old is not None else key_of(meta.get("namespace", ""), meta["name"])
-        change = Change(type, rv, old, Entry(key, rv, stored))
+        change = Change(type, rv, old, Entry(key, rv, stored, owed))
         if self.journal is not None:
             self.journal(storage, change)
         self.rv = rv

@@ -62,7 +62,8 @@ class Writer:
         if mutated is not None and mutated is not new:
             new = rules.first_version(resource, self._named(call, mutated), call.ns)
             new = rules.canonical(resource, parts.hooks.prepare(resource, new))
-        new = own(new)
+        if not call.owing:
+            new = own(new)
         new = rules.stamped(new, parts.clock.now(), parts.random)
         causes = (*check_metadata(resource, new, None), *parts.hooks.validate(resource, new, None, ""))
         if causes:
@@ -74,6 +75,9 @@ class Writer:
             raise already_exists(resource, name)
         if call.options.dry_run:
             return new
+        if call.owing:
+            owed = parts.owing(None, self._manager(call))
+            return parts.store.create(*resource.storage, stored, owed).obj
         entry = parts.store.create(*resource.storage, stored)
         return await parts.load(entry, resource)
 
@@ -177,7 +181,7 @@ class Writer:
             entry = parts.store.entry(*resource.storage, call.ns if resource.namespaced else "", call.name)
             if entry is None:
                 raise not_found(resource, call.name)
-            live = await parts.load(entry, resource)
+            live = entry.obj if call.owing else await parts.load(entry, resource)
             # An apply works on the object itself: that is where the owners of its fields are.
             shown = live if owned else view.read(live)
             wanted = change(shown)
@@ -227,7 +231,7 @@ class Writer:
         mutated, warnings = await hooks.mutate(self._attempt(call, "UPDATE", new, live))
         if mutated is not None and mutated is not new:
             new, owned = self._settled(call, mutated, live, main), False
-        if not owned:
+        if not owned and not call.owing:
             new = hooks.track(resource, new, live, self._manager(call))
         causes = (*check_metadata(resource, new, live), *hooks.validate(resource, new, live, main))
         if causes:
@@ -248,6 +252,9 @@ class Writer:
             return live
         if rules.is_released(resource, new):
             return await parts.load(parts.store.delete(*resource.storage, entry, stored), resource)
+        if call.owing:
+            owed = parts.owing(entry, self._manager(call))
+            return parts.store.update(*resource.storage, stored, entry, owed).obj
         return await parts.load(parts.store.update(*resource.storage, stored, entry), resource)
 
     def _settled(self, call: Call, new: JsonObject, live: JsonObject, subresource: str) -> JsonObject:
