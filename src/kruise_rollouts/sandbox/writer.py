@@ -142,4 +142,5 @@ class Writer:
             subresource=subresource,
             options=options or self._options,
             user=self._user,
+            owing=True,
         )
