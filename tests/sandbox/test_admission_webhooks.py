@@ -93,7 +93,7 @@ class World:
         )
 
     async def config_map(self, name: str = "x", labels: Json = None, **options: Any) -> Json:
-        body = {"kind": "ConfigMap", "metadata": {"name": name, "labels": labels or {}}}
+        body = {"kind": "ConfigMap", "metadata": {"name": name, "labels": labels or {"own": "yes"}}}
         return await self.create("configmaps", body, "default", **options)
 
 
@@ -127,7 +127,7 @@ async def refusal(world: World, **kwargs: Any) -> ApiError:
 async def test_a_patch_of_a_mutating_webhook_is_stored(world: World) -> None:
     await world.hook("m", label("seen"), mutating=True)
     stored = await world.config_map()
-    assert stored["metadata"]["labels"] == {"seen": "yes"}
+    assert stored["metadata"]["labels"] == {"own": "yes", "seen": "yes"}
 
 
 async def test_mutating_webhooks_are_asked_by_the_name_of_their_configuration(world: World) -> None:
@@ -135,7 +135,7 @@ async def test_mutating_webhooks_are_asked_by_the_name_of_their_configuration(wo
     await world.hook("a", label("a"), mutating=True)
     await world.config_map()
     assert world.names == ["a", "b"]
-    assert world.asked[1][1]["object"]["metadata"]["labels"] == {"a": "yes"}
+    assert world.asked[1][1]["object"]["metadata"]["labels"] == {"own": "yes", "a": "yes"}
 
 
 async def test_a_webhook_that_wants_it_is_asked_again_about_a_later_change(world: World) -> None:
@@ -158,7 +158,7 @@ async def test_validating_webhooks_see_the_object_as_it_will_be_stored(world: Wo
     await world.hook("m", label("seen"), mutating=True)
     stored = await world.config_map()
     seen = dict(world.asked)["v"]["object"]
-    assert seen["metadata"]["labels"] == {"seen": "yes"}
+    assert seen["metadata"]["labels"] == {"own": "yes", "seen": "yes"}
     assert seen["metadata"]["uid"] == stored["metadata"]["uid"]
 
 
