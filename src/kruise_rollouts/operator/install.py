@@ -29,6 +29,7 @@ CONVERTED = tuple(f"{plural}.{keys.GROUP}" for plural in ("rollouts", "batchrele
 OLD_TEMPLATE = "template"  # annotation in which OpenKruise Rollouts keeps a copy of the webhooks
 ATTEMPTS = 5
 ESTABLISH_SECONDS, LOOK_SECONDS = 30.0, 0.2
+GIVE_BACK_SECONDS = 120.0  # for the manager to give back all workloads
 
 _KINDS = {
     kind: Kind(api_version, kind, plural, namespaced=namespaced)
@@ -66,20 +67,45 @@ async def install(api: Api, clock: Clock, objects: Iterable[JsonObject]) -> None
             await _established(api, clock, meta_of(obj)["name"])
 
 
-async def uninstall(api: Api, installation: Installation, *, with_data: bool = False) -> None:
+async def uninstall(api: Api, clock: Clock, installation: Installation, *, with_data: bool = False) -> None:
     """Deletes what install() applied. Raises ApiError; what is gone already is no error.
 
-    `with_data`: the CRDs too, and with them every Rollout. Otherwise Rollouts stay as they are, and their workloads
-    with them: end or delete Rollouts first.
+    `with_data`: the CRDs too, and with them every Rollout, while the manager still runs to give workloads back.
+    Otherwise Rollouts stay as they are, and their workloads with them: end or delete Rollouts first.
     """
     webhooks, kinds = webhook_objects(installation), crd_objects(installation)
-    others = [o for o in all_objects(installation) if o not in webhooks and o not in kinds]
-    # The webhooks first: without a manager to answer them they would refuse the rest.
-    for obj in (*webhooks, *(kinds if with_data else ()), *reversed(others)):
+    if with_data:
+        await _delete(api, kinds)
+        for obj in kinds:
+            await _gone(api, clock, meta_of(obj)["name"])
+    # The webhooks before the manager: without it to answer they would refuse the rest.
+    await _delete(api, webhooks)
+    await _delete(api, [o for o in reversed(all_objects(installation)) if o not in (*webhooks, *kinds)])
+
+
+async def _delete(api: Api, objects: Iterable[JsonObject]) -> None:
+    for obj in objects:
         try:
             await api.request("DELETE", _path(obj))
         except NotFound:
             continue
+
+
+async def _gone(api: Api, clock: Clock, name: str) -> None:
+    deadline = clock.mono() + GIVE_BACK_SECONDS
+    while True:
+        try:
+            live: Json = msgspec.json.decode(await api.request("GET", CRD.path("", name)))
+        except NotFound:
+            return
+        if clock.mono() >= deadline:
+            conditions = (live.get("status") or {}).get("conditions") or ()
+            why = next((c.get("message") for c in conditions if c.get("type") == "Terminating"), "")
+            raise ApiError(
+                f"{CRD.kind} {name} is still there after {GIVE_BACK_SECONDS:g} s ({why}); objects with a finalizer"
+                " wait for the manager: see that it runs, and try again"
+            )
+        await clock.sleep(LOOK_SECONDS)
 
 
 async def ensure(api: Api, target: Target) -> None:
