@@ -35,7 +35,8 @@ class Rules:
     def scaled(self, before: int) -> None:
         wanted = self.stage.native.wanted
         self.capacity = False
-        self.spared = max(self.spared, -(-self._new_pods() * wanted // max(1, before)) + 1)
+        now = self._new_pods()  # Kubernetes grows and shrinks all revisions in proportion
+        self.spared = max(self.spared, now, -(-now * wanted // max(1, before)) + 1)
 
     # --- rules -------------------------------------------------------------------------------------------------------
 

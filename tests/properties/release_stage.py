@@ -35,6 +35,7 @@ from kruise_rollouts.runtime.controller import Key, fold
 
 KEY: Key = ("demo", "web")
 DEPLOYMENT_REF, ROLLOUT_REF, RELEASE_REF = (k.ref(*KEY) for k in (DEPLOYMENT, ROLLOUT, BATCH_RELEASE))
+KINDS = ("Rollout", "BatchRelease", "Deployment", "ReplicaSet")
 AnswerT = TypeVar("AnswerT")
 
 
@@ -117,9 +118,9 @@ class Stage:
     def _publish(self) -> None:
         """The truth reaches the caches, or will."""
         if self.lags:
-            self.late |= {"Rollout", "BatchRelease", "Deployment", "ReplicaSet"}
+            self.late |= set(KINDS)
         else:
-            for kind in ("Rollout", "BatchRelease", "Deployment", "ReplicaSet"):
+            for kind in KINDS:
                 self._deliver(kind)
 
     def _deliver(self, kind: str) -> None:
@@ -232,7 +233,11 @@ class Stage:
             assert isinstance(write, Patch)
             self.labels.setdefault(ref.name, {}).update(write.body["metadata"]["labels"])
         elif isinstance(write, Create):
-            self.create(ref, write.body)
+            if ref in self.objects:  # the runtime takes it for done if the owner is the same
+                owners = [o["metadata"].get("ownerReferences") for o in (self.objects[ref], write.body)]
+                assert owners[0] == owners[1], "AlreadyExists"
+            else:
+                self.create(ref, write.body)
         elif isinstance(write, Patch):
             self.patch(ref, write.body, subresource=write.subresource, version=write.resource_version)
         elif isinstance(write, Delete):
@@ -333,7 +338,8 @@ class Stage:
         except Crash:
             self.crash_in = None
             self._forget()
-            self._publish()
+            for kind in KINDS:  # a controller begins with whole caches
+                self._deliver(kind)
             self.due.clear()
             self._wake("rollout", "batch", "engine")
 

@@ -65,6 +65,8 @@ def perform(stage: Stage, rules: Rules, act: str, value: Any) -> None:
             stage.edit_rollout({"strategy": {"canary": {"steps": value}}})
             rules.steps_count = False
         case "scale":
+            while stage._native():
+                pass  # Kubernetes itself never comes to rest if it is scaled between two halves of one replacement
             before = stage.native.wanted
             stage.scale(value)
             rules.scaled(before)

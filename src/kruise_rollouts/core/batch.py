@@ -103,13 +103,21 @@ def _how(seen: BatchSnapshot) -> Ending:
     """What becomes of the workload."""
     plan = seen.release.spec.release_plan
     kept = seen.gates.keep_workload_paused_on_rollout_deletion
-    if plan.batch_partition is not None and seen.owner_lives:
+    if seen.owner_lives and (plan.batch_partition is not None or _is_overtaken(seen)):
         return Ending.HANDED_OVER  # the owner goes on with another BatchRelease, or a person does
     rolled_back = seen.workload is not None and seen.workload.state.is_rollback
     # A workload that a person rolled back must get there; the gate is about releases that were broken off.
     if kept and plan.finalizing_policy != FinalizingPolicy.WAIT_RESUME and not rolled_back:
         return Ending.PAUSED
     return Ending.RESUMED
+
+
+def _is_overtaken(seen: BatchSnapshot) -> bool:
+    """A revision came that this BatchRelease knows nothing of. To resume the workload would let it loose."""
+    known = seen.release.status.update_revision
+    if seen.workload is None or seen.release.metadata.controller is None or not known:
+        return False
+    return seen.workload.state.update_revision != known and not seen.workload.state.is_rollback
 
 
 def _in_the_way(seen: BatchSnapshot) -> Out | None:

@@ -157,10 +157,10 @@ class PartitionedDeployment(Struct, frozen=True):
         if DEPLOYMENT_EXTRA_STATUS in meta.annotations or DEPLOYMENT_STRATEGY in meta.annotations:
             original = original_of(self.deployment, self._extra_status.original)
             body.spec |= restored_spec(original, self._strategy, paused=paused)
-            return (*self._unmark(original.min_ready_seconds), *self._patch(body))
+            return (*self._unmark(original.min_ready_seconds), *self._patch(body, guarded=True))
         if self.deployment.spec.paused != paused:
             body.spec["paused"] = paused
-        return self._patch(body)
+        return self._patch(body, guarded=True)
 
     @property
     def _revisions(self) -> Revisions:
@@ -204,9 +204,11 @@ class PartitionedDeployment(Struct, frozen=True):
         body = {"spec": {"minReadySeconds": min_ready_seconds}}
         return tuple(Patch(REPLICA_SET.ref(r.metadata.namespace, r.metadata.name), body) for r in marked)
 
-    def _patch(self, body: _Body) -> tuple[Write, ...]:
+    def _patch(self, body: _Body, *, guarded: bool = False) -> tuple[Write, ...]:
+        """`guarded`: refused if the Deployment has changed, or a template that just came would be let go unseen."""
         written = body.as_patch()
-        return (Patch(self.state.ref, written),) if written else ()
+        version = self.deployment.metadata.resource_version if guarded else ""
+        return (Patch(self.state.ref, written, resource_version=version),) if written else ()
 
 
 class _Body(Struct):
