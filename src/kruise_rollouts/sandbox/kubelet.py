@@ -25,6 +25,7 @@ from .stages import NEVER, TERMINATE_DELAY, Knobs, PodRun, advance, delay_of
 NODE_NETWORK = ipaddress.ip_address("172.31.0.10")
 POD_NETWORK = ipaddress.ip_address("10.128.0.2")
 MAX_PODS = 10_000  # per node
+CROWD = 200  # pods starting at once
 DEFAULT_GRACE_SECONDS = 30
 KUBELET_VERSION = "v1.36.2"
 
@@ -39,6 +40,7 @@ class Nodes:
         self._runs: dict[str, PodRun] = {}  # by pod uid
         self._next_ip = int(POD_NETWORK)
         self._free_ips: list[str] = []
+        self._starting: set[str] = set()  # uids of pods that have not been reported running yet
 
     def address(self, node: str) -> str:
         """IP of a node; that of any other node is made up."""
@@ -51,10 +53,20 @@ class Nodes:
         ip = old.ip if old is not None else facts.status(pod).get("podIP") or self._new_ip()
         run = advance(old, pod, ip, now)
         self._runs[uid] = run
+        if old is None:
+            self._starting.add(uid)
+        elif uid in self._starting and facts.status(pod).get("phase") != "Pending":
+            self._starting.discard(uid)
         return run
+
+    @property
+    def crowded(self) -> bool:
+        """So many pods start now that their kubelets skip what will be out of date at once."""
+        return len(self._starting) > CROWD
 
     def gone(self, uid: str) -> None:
         """The pod is no more: its IP can be used again."""
+        self._starting.discard(uid)
         run = self._runs.pop(uid, None)
         if run is not None:
             self._free_ips.append(run.ip)
@@ -72,6 +84,7 @@ class PodSeen(Struct, frozen=True):
     run: PodRun
     host_ip: str
     knobs: Knobs
+    crowded: bool
     now: datetime
 
 
@@ -97,7 +110,8 @@ class Kubelet:
         stored = facts.status(pod)
         if pending is not None:
             pod = {**pod, "status": pending}
-        return PodSeen(pod, stored, run, self._nodes.address(node_name), self._nodes.knobs, now)
+        nodes = self._nodes
+        return PodSeen(pod, stored, run, nodes.address(node_name), nodes.knobs, nodes.crowded, now)
 
     def decide(self, seen: PodSeen) -> Decision[JsonObject]:
         return decide_pod(seen)
@@ -120,7 +134,15 @@ def decide_pod(seen: PodSeen) -> Decision[JsonObject]:
     if status.get("phase") in ("Succeeded", "Failed"):
         return Decision(status)
     now = pod_at(pod, seen.run, seen.host_ip, seen.knobs, seen.now)
+    if seen.crowded and _is_creating(now.status):
+        return Decision(status, wake_at=now.next_at)
     return Decision(now.status, wake_at=now.next_at, notes=_told(pod, status, now.status))
+
+
+def _is_creating(status: JsonObject) -> bool:
+    """Nothing to report yet but that containers are being created."""
+    states = [c["state"].get("waiting") or {} for c in status.get("containerStatuses") or ()]
+    return all(s.get("reason") == "ContainerCreating" for s in states)
 
 
 def _stop(seen: PodSeen) -> Decision[JsonObject]:

@@ -6,7 +6,7 @@ Which controllers there are and what they are fed by is wiring.py's.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any, TypeAlias
@@ -66,6 +66,7 @@ class Runner:
         self._teller = Teller(server, self.world, clock, CONTROLLER_MANAGER)
         self._ends: dict[StorageKey, Callable[[], None]] = {}
         self._kinds: dict[StorageKey, Id] = {}
+        self._routes: dict[Id, list[tuple[_Loop, Feed]]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._something_told = asyncio.Event()
 
@@ -137,8 +138,12 @@ class Runner:
             changed("ADDED", None, obj)
 
     def _feed(self, kind: Id, old: JsonObject | None, new: JsonObject | None) -> None:
-        for loop in self._loops:
-            loop.feed(kind, old, new)
+        routes = self._routes.get(kind)
+        if routes is None:
+            found = ((loop, loop.feed_of(kind)) for loop in self._loops)
+            routes = self._routes[kind] = [(loop, feed) for loop, feed in found if feed is not None]
+        for loop, feed in routes:
+            loop.add(feed(self.world, old, new))
 
 
 class _Loop:
@@ -155,12 +160,14 @@ class _Loop:
     def is_idle(self) -> bool:
         return len(self.queue) == 0 and self.queue.working == 0
 
-    def feed(self, kind: Id, old: JsonObject | None, new: JsonObject | None) -> None:
-        feed = self._wiring.feeds.get(kind, self._wiring.any_kind)
-        if feed is None:
-            return
+    def feed_of(self, kind: Id) -> Feed | None:
+        """What objects of `kind` wake here; None if nothing."""
+        return self._wiring.feeds.get(kind, self._wiring.any_kind)
+
+    def add(self, keys: Iterable[Key]) -> None:
+        """Looks at `keys` soon."""
         world, pause = self._runner.world, self._wiring.pause
-        for key in feed(world, old, new):
+        for key in keys:
             seconds = pause(world, key) if pause is not None else 0.0
             if seconds > 0:
                 self.queue.add_after(key, seconds)

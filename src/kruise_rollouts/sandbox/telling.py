@@ -23,6 +23,8 @@ from .server import Server
 REMEMBERED = 4096  # events that can still be counted up, and objects whose rate is known
 BURST = 25  # events about one object from one component, then one in REFILL_SECONDS
 REFILL_SECONDS = 300.0
+FLOOD = 400  # ordinary events about pods, of all of them together; then FLOOD_REFILL a second
+FLOOD_REFILL = 20.0
 
 
 class _Told(Struct):
@@ -39,12 +41,15 @@ class Teller:
         self._known: OrderedDict[tuple[str, ...], _Told] = OrderedDict()
         self._rates: OrderedDict[tuple[str, str], tuple[float, float]] = OrderedDict()  # tokens, since
         self._serial = 0
+        self._flood = (float(FLOOD), clock.mono())  # tokens, since
 
     def tell(self, component: str, note: Note) -> None:
         """Notes it down; drops it if its object has been told of too often lately, or does not exist."""
         ref = note.ref
         obj = self._world.at((ref.group, ref.kind), ref.ns, ref.name)
         if obj is None or not self._may(component, facts.uid(obj)):
+            return
+        if ref.kind == "Pod" and note.type == "Normal" and not self._may_flood():
             return
         self._waiting.append((component, note, obj, self._clock.now()))
 
@@ -57,6 +62,15 @@ class Teller:
         self._rates[key] = (tokens - 1 if allowed else tokens, now)
         if len(self._rates) > REMEMBERED:
             self._rates.popitem(last=False)
+        return allowed
+
+    def _may_flood(self) -> bool:
+        """Thousands of pods that start at once would drown everything in events nobody reads."""
+        now = self._clock.mono()
+        tokens, since = self._flood
+        tokens = min(tokens + (now - since) * FLOOD_REFILL, float(FLOOD))
+        allowed = tokens >= 1
+        self._flood = (tokens - 1 if allowed else tokens, now)
         return allowed
 
     @property

@@ -94,7 +94,7 @@ def owner_ref(kind: Kind, obj: JsonObject) -> JsonObject:
 
 def stamp(now: datetime) -> str:
     """RFC 3339 with whole seconds, as metav1.Time is written."""
-    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return now.astimezone(UTC).isoformat()[:19] + "Z"
 
 
 def time_at(text: str | None) -> datetime | None:
