@@ -23,20 +23,24 @@ SECONDS_UNMANAGED = (
     3  # while no replica answers, an update of an unmanaged Deployment waits that long, then passes
 )
 
-_HAS_MARK = "{0}.metadata.?annotations[?'" + keys.IN_PROGRESSING + "'].hasValue()"
-_HAS_LABEL = "{0}.metadata.?labels[?'" + keys.WORKLOAD_TYPE + "'].hasValue()"
+# In the CEL of Kubernetes 1.28, which knows no optionals.
+_HAS = "has({0}.metadata.{1}) && '{2}' in {0}.metadata.{1}"
+_MARKED, _LABELLED = (
+    " || ".join(f"({_HAS.format(which, where, key)})" for which in ("oldObject", "object"))
+    for where, key in (("annotations", keys.IN_PROGRESSING), ("labels", keys.WORKLOAD_TYPE))
+)
 _CONCERNS_A_RELEASE: JsonObject = {
     "name": "template-or-release",
-    "expression": "object.spec.template != oldObject.spec.template || "
-    + " || ".join(_HAS_MARK.format(which) for which in ("oldObject", "object")),
+    "expression": f"object.spec.template != oldObject.spec.template || {_MARKED}",
 }
 _NOT_OURS: JsonObject = {
     "name": "not-our-own-write",
-    "expression": f"request.options.?fieldManager.orValue('') != '{keys.FIELD_MANAGER}'",
+    "expression": "!has(request.options.fieldManager) || request.options.fieldManager != "
+    f"'{keys.FIELD_MANAGER}'",
 }
 _UNLABELLED: JsonObject = {
     "name": "not-labelled",  # or mdeployment.kb.io asks us about the same update as well
-    "expression": " && ".join(f"!{_HAS_LABEL.format(which)}" for which in ("oldObject", "object")),
+    "expression": f"!({_LABELLED})",
 }
 
 
