@@ -203,19 +203,16 @@ def _columns(version: JsonObject) -> tuple[Column, ...]:
     wanted = version.get("additionalPrinterColumns")
     if not wanted:
         wanted = [{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}]
-    return (
-        Column("Name", "string", "name"),
-        *(
-            Column(
-                name=c["name"],
-                type=c.get("type", "string"),
-                format=c.get("format", ""),
-                priority=c.get("priority", 0),
-                json_path=c["jsonPath"],
-                description=c.get("description", ""),
-            )
-            for c in wanted
-        ),
+    return tuple(
+        Column(
+            name=c["name"],
+            type=c.get("type", "string"),
+            format=c.get("format", ""),
+            priority=c.get("priority", 0),
+            json_path=c["jsonPath"],
+            description=c.get("description", ""),
+        )
+        for c in wanted
     )
 
 

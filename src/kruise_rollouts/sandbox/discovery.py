@@ -168,9 +168,10 @@ class Discovery:
         body = self._bytes(f"{root} {version}", lambda: self._aggregate(root, version))
         tag = f'"{hashlib.sha256(body).hexdigest().upper()}"'
         headers = (("ETag", tag), ("Vary", "Accept"))
-        if tag in request.headers.get("if-none-match", ""):
-            return Response(304, headers=headers)
         kind = f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
+        if tag in request.headers.get("if-none-match", ""):
+            # With its media type: it replaces that of the answer the client has kept.
+            return Response(304, b"", kind, headers)
         return Response(200, body, kind, headers)
 
     def _aggregate(self, root: str, version: str) -> JsonObject:
