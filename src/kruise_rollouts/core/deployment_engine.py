@@ -34,7 +34,7 @@ from kruise_rollouts.api.keys import (
 from kruise_rollouts.kube.effects import Decision, JsonObject, Note, Patch, Ref, Write
 from kruise_rollouts.kube.objects import DEPLOYMENT, REPLICA_SET
 
-from .bound import Pods, bound_of, resting_update, rolling_update
+from .bound import Bound, Pods, bound_of, resting_update, rolling_update
 from .plan import Slack, slack, updated_limit
 from .revision import Revisions, revisions_of
 from .settings import (
@@ -84,7 +84,10 @@ def asks_for_pods(seen: DeploymentSnapshot) -> bool:
     if strategy is None:
         return False
     view = _look(seen, strategy)
-    return view.original.min_ready_seconds > 0 and view.ready > 0 and _target(view) > 0
+    target = _target(view)
+    if view.original.min_ready_seconds == 0 or not target or not _is_prepared(view):
+        return False
+    return _bound(view, target, 0) != _bound(view, target, view.ready)
 
 
 def decide(seen: DeploymentSnapshot) -> Decision[ExtraStatus]:
@@ -270,9 +273,7 @@ def _move(view: _View, target: int) -> Decision[ExtraStatus]:
     if _is_resumed(view) or not _is_prepared(view):
         return _prepare(view)
     available, wake_at = _available(view)
-    pods = Pods(view.total, view.revisions.old_pods, _kept_back(view), available)
-    in_force = _in_force(view)
-    bound = bound_of(target, pods, view.allowed, in_force)
+    in_force, bound = _in_force(view), _bound(view, target, available)
     if bound is None:
         return _rest(view)
     late = not _is_settled(view.deployment) or _counts_too_many(view)  # the last bound has yet to take effect
@@ -282,6 +283,11 @@ def _move(view: _View, target: int) -> Decision[ExtraStatus]:
     update = rolling_update(bound, view.total, view.strategy.partition)
     writes = _settle(view, on_the_move(update), status, guarded=True)
     return _decision(view, status, writes, wake_at)
+
+
+def _bound(view: _View, target: int, available: int) -> Bound | None:
+    pods = Pods(view.total, view.revisions.old_pods, _kept_back(view), available)
+    return bound_of(target, pods, view.allowed, _in_force(view))
 
 
 def _kept_back(view: _View) -> int:
