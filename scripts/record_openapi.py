@@ -46,33 +46,33 @@ def structure(doc: Any, *, names: bool = False) -> Any:
     }
 
 
-def custom_groups() -> set[str]:
-    crds = get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions")["items"]
-    return {crd["spec"]["group"] for crd in crds}
+def is_native(group: str) -> bool:
+    """Whether `group` can be built in: all that are have no dot, or end like this."""
+    return "." not in group or group.endswith(".k8s.io")
 
 
-def native_kinds(definition: Any, custom: set[str]) -> Any:
+def native_kinds(definition: Any) -> Any:
     """The kinds that `definition` says it is for, except custom ones."""
-    return [kind for kind in definition.get(KINDS, ()) if kind["group"] not in custom]
+    return [kind for kind in definition.get(KINDS, ()) if is_native(kind["group"])]
 
 
-def is_custom(path: str, custom: set[str]) -> bool:
+def is_custom(path: str) -> bool:
     parts = path.strip("/").split("/")
-    return len(parts) > 1 and parts[0] == "apis" and parts[1] in custom
+    return len(parts) > 1 and parts[0] == "apis" and not is_native(parts[1])
 
 
-def record_v2(custom: set[str]) -> dict[str, Any]:
+def record_v2() -> dict[str, Any]:
     document: dict[str, Any] = structure(get("/openapi/v2"))
-    document["paths"] = {p: v for p, v in document["paths"].items() if not is_custom(p, custom)}
+    document["paths"] = {p: v for p, v in document["paths"].items() if not is_custom(p)}
     native = {n: d for n, d in document["definitions"].items() if n.startswith("io.k8s.")}
     document["definitions"] = native
     for definition in native.values():
         if KINDS in definition:
-            definition[KINDS] = native_kinds(definition, custom)
+            definition[KINDS] = native_kinds(definition)
     return document
 
 
-def record_v3(custom: set[str], v2: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def record_v3(v2: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Definitions by name, and the documents with names in place of their definitions.
 
     DeleteOptions and WatchEvent name other kinds in each document: those lists are kept beside the names, and
@@ -81,7 +81,7 @@ def record_v3(custom: set[str], v2: dict[str, Any]) -> tuple[dict[str, Any], dic
     definitions: dict[str, Any] = {}
     documents: dict[str, Any] = {}
     for path, entry in get("/openapi/v3")["paths"].items():
-        if is_custom(path, custom):
+        if is_custom(path):
             continue
         document = structure(get(entry["serverRelativeURL"]))
         schemas = document.get("components", {}).get("schemas", {})
@@ -90,7 +90,7 @@ def record_v3(custom: set[str], v2: dict[str, Any]) -> tuple[dict[str, Any], dic
             shared = dict(definition)
             if KINDS in shared:
                 shared[KINDS] = v2["definitions"].get(name, shared)[KINDS]
-                own = native_kinds(definition, custom)
+                own = native_kinds(definition)
                 if own != shared[KINDS]:
                     kinds[name] = own
             if definitions.setdefault(name, shared) != shared:
@@ -109,9 +109,8 @@ def write(name: str, content: Any) -> None:
 
 
 def main() -> None:
-    custom = custom_groups()
-    v2 = record_v2(custom)
-    definitions, documents = record_v3(custom, v2)
+    v2 = record_v2()
+    definitions, documents = record_v3(v2)
     write(
         "openapi_definitions.json.gz", {"version": get("/version")["gitVersion"], "definitions": definitions}
     )

@@ -8,13 +8,12 @@ from random import Random
 from typing import Any
 
 import pytest
+from patch_cases import KINDS, strategic
+from real_server import RealServer
 
 from kruise_rollouts.kube.errors import ApiError
 from kruise_rollouts.sandbox import schema
 from kruise_rollouts.sandbox.strategic import strategic_merge
-
-from patch_cases import KINDS, strategic
-from real_server import RealServer
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 NS = os.environ.get("PATCH_NS", "patch-test")

@@ -27,7 +27,7 @@ from kruise_rollouts.kube.protocols import Clock
 
 from .convert import convert
 from .defaults import apply_defaults
-from .request import ANONYMOUS, SYSTEM, Call, Query, Target, User
+from .request import ANONYMOUS, SYSTEM, Call, Query, Request, Response, Target, User
 from .resources import Registry, Resource
 from .store import Entry, Owed, Store
 from .validation import validate
@@ -176,7 +176,7 @@ class Hooks:
         self.schema_of: Callable[[Resource], Json] = lambda resource: None
         self.subresources: dict[tuple[str, str], Answer] = {}
         self.virtual: dict[tuple[str, str], Answer] = {}
-        self.openapi: Callable[[str], bytes | None] = lambda path: None  # documents under /openapi
+        self.openapi: Callable[[Request], Response | None] = lambda request: None  # documents under /openapi
 
 
 def _kind_of(obj: JsonObject) -> tuple[str, str, str]:

@@ -51,7 +51,7 @@ class Sandbox:
         self.clock = clock
         self.server = Server(clock, seed=seed)
         self.customs = CustomResources(self.server.parts, caller)
-        self.schemas = Schemas(self.customs)
+        self.schemas = Schemas(self.customs, self.server.registry)
         self.schemas.install(self.server.hooks)
         self.admission = Admission(self.server.parts, caller)
         self.admission.install()

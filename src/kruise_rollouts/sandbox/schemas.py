@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from kruise_rollouts.kube.effects import JsonObject
 
+from . import fields
 from .apply import server_side_apply
 from .crd import CustomResources, CustomVersion
-from .pipeline import Hooks, Manager
-from .resources import Resource
+from .fields import check_fields
+from .openapi import OpenApi
+from .pipeline import Expected, Hooks, Manager
+from .resources import Registry, Resource
 from .schema import Node, custom_schema, schema_of
 from .strategic import strategic_merge
 from .tracking import track
@@ -20,7 +23,8 @@ from .tracking import track
 class Schemas:
     """Finds schemas, and fills hooks that walk along them."""
 
-    def __init__(self, customs: CustomResources) -> None:
+    def __init__(self, customs: CustomResources, registry: Registry) -> None:
+        self._registry = registry
         self._customs = customs
         self._custom: dict[tuple[str, str], tuple[CustomVersion, Node]] = {}
         self._built_in: dict[tuple[str, str], Node] = {}
@@ -31,6 +35,8 @@ class Schemas:
         hooks.track = self._track
         hooks.apply = self._apply
         hooks.strategic = self._strategic
+        hooks.decode = self._decode
+        hooks.openapi = OpenApi(self._registry, self._raw).respond
 
     def of(self, resource: Resource) -> Node:
         """The schema of `resource`; one that allows anything if none is known."""
@@ -49,6 +55,18 @@ class Schemas:
             node = custom_schema(version.schema, status_subresource=resource.has_status)
             kept = self._custom[key] = (version, node)
         return kept[1]
+
+    def _raw(self, resource: Resource) -> JsonObject | None:
+        version = self._customs.find(resource)
+        return None if version is None else version.schema
+
+    def _decode(self, body: bytes, expected: Expected) -> tuple[JsonObject, tuple[str, ...]]:
+        if expected.resource is None:
+            known = schema_of(expected.group, expected.version, expected.kind)
+            schema = custom_schema(None) if known is None else known
+        else:
+            schema = self.of(expected.resource)
+        return check_fields(body, schema, fields.Expected(expected.group, expected.version, expected.kind))
 
     def _track(self, resource: Resource, new: JsonObject, live: JsonObject | None, by: Manager) -> JsonObject:
         schema, version = self.of(resource), resource.api_version

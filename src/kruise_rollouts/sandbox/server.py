@@ -209,9 +209,9 @@ class Server:
 
     def _elsewhere(self, request: Request, target: Target) -> Response:
         """Paths that are no resource: discovery, health, version, OpenAPI."""
-        document = self.hooks.openapi(request.path) if request.path.startswith("/openapi") else None
+        document = self.hooks.openapi(request) if request.path.startswith("/openapi") else None
         if document is not None:
-            return Response(200, document)
+            return document
         return self.discovery.respond(request)
 
 
