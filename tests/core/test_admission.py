@@ -334,7 +334,7 @@ def test_a_held_deployment_cannot_be_resumed_behind_the_back_of_its_rollout() ->
     assert verdict.warnings == (
         "Rollout web holds this Deployment at step 1 of 2; it stays paused.",
         "To go on: kubectl kruise rollout approve rollout/web -n shop",
-        "To go back: kubectl kruise rollout undo rollout/web -n shop",
+        "To go back: kubectl kruise rollout undo rollout/web -n shop --to-revision=1",
     )
 
 
@@ -395,7 +395,8 @@ def test_a_third_version_in_a_blue_green_release_is_explained() -> None:
     blue = rollout(spec={"strategy": {"canary": None, "blueGreen": {"steps": [{"replicas": "100%"}]}}})
     new = {**resting(), "spec": {**resting()["spec"], "template": template("v3")}}
     _, verdict = going_on(resting(), new, by=blue)
-    assert "cannot take another version" in verdict.warnings[0] and "undo" in verdict.warnings[0]
+    assert "cannot take another version" in verdict.warnings[0]
+    assert verdict.warnings[1].endswith("undo rollout/web -n shop --to-revision=1")
 
 
 def at_the_end(admitted: Obj) -> Obj:

@@ -160,10 +160,13 @@ def _guard(attempt: Attempt, rollout: Rollout) -> Verdict:
         "labels": _differing(labels, new.metadata.labels),
     }
     said: list[str] = []
+    stable = _stable(attempt)
+    back = "" if stable is None else stable.metadata.annotations.get(keys.REVISION, "")
     if is_new_version:
-        said += words.another_version(new, rollout, going_back=_is_stable(attempt))
+        going_back = stable is not None and same_template(stable.spec.template, new.spec.template)
+        said += words.rolled_back(rollout) if going_back else words.another_version(new, rollout, back)
     elif new.spec.paused != old.spec.paused and not lost:
-        said += words.cannot_resume(rollout) if old.spec.paused else words.cannot_pause(rollout)
+        said += words.cannot_resume(rollout, back) if old.spec.paused else words.cannot_pause(rollout)
     elif lost:
         said += words.marks_put_back(rollout)
     if wishes is not None and wishes.told:
@@ -171,14 +174,11 @@ def _guard(attempt: Attempt, rollout: Rollout) -> Verdict:
     return Verdict(_without_empty({"metadata": _without_empty(metadata), "spec": spec}), tuple(said))
 
 
-def _is_stable(attempt: Attempt) -> bool:
-    """The new template is the one that the release set out from."""
-    stable = attempt.old.metadata.labels.get(keys.STABLE_REVISION, "")
-    template = attempt.new.spec.template
-    return any(
-        hash_label(r) == stable and is_owned(r, attempt.old) and same_template(r.spec.template, template)
-        for r in attempt.replica_sets
-    )
+def _stable(attempt: Attempt) -> ReplicaSet | None:
+    """The ReplicaSet of the version that the release set out from."""
+    noted = attempt.old.metadata.labels.get(keys.STABLE_REVISION, "")
+    own = (r for r in attempt.replica_sets if is_owned(r, attempt.old))
+    return next((r for r in own if hash_label(r) == noted), None)
 
 
 def _standing_still(text: str | None) -> str | None:

@@ -22,27 +22,33 @@ def held(new: Deployment, rollout: Rollout) -> tuple[str, ...]:
     return tuple(said)
 
 
-def another_version(new: Deployment, rollout: Rollout, *, going_back: bool) -> list[str]:
-    """The template changes during a release."""
-    name = _name(rollout)
-    if going_back:
-        return [f"Rollout {name}: this is the version from before the release; it is rolled back to now."]
-    if style_of(rollout.spec) is Style.BLUE_GREEN:
-        return [
-            f"Rollout {name}: a blue-green release cannot take another version; nothing moves until you go back:"
-            f" {_command('undo', rollout)}"
-        ]
+def rolled_back(rollout: Rollout) -> list[str]:
+    """The template becomes that of the stable version during a release."""
     return [
-        f"Rollout {name} starts over with this version: {_first_step(new, rollout)}.",
-        *_what_to_do(rollout),
+        f"Rollout {_name(rollout)}: this is the version from before the release; it is rolled back to now."
     ]
 
 
-def cannot_resume(rollout: Rollout) -> list[str]:
+def another_version(new: Deployment, rollout: Rollout, back: str) -> list[str]:
+    """The template changes during a release. `back`: revision number of the stable version, "" if unknown."""
+    name = _name(rollout)
+    if style_of(rollout.spec) is Style.BLUE_GREEN:
+        return [
+            f"Rollout {name}: a blue-green release cannot take another version; nothing moves until you go back.",
+            _way_back(rollout, back),
+        ]
+    return [
+        f"Rollout {name} starts over with this version: {_first_step(new, rollout)}.",
+        *_what_to_do(rollout, back),
+    ]
+
+
+def cannot_resume(rollout: Rollout, back: str) -> list[str]:
+    """`back`: as in another_version."""
     return [
         f"Rollout {_name(rollout)} holds this Deployment at {_position(rollout)}; it stays paused.",
         f"To go on: {_command('approve', rollout)}",
-        f"To go back: {_command('undo', rollout)}",
+        _way_back(rollout, back),
     ]
 
 
@@ -107,10 +113,15 @@ def _first_step(new: Deployment, rollout: Rollout) -> str:
     return f"{said}, then waits for approval"
 
 
-def _what_to_do(rollout: Rollout) -> list[str]:
+def _what_to_do(rollout: Rollout, back: str = "") -> list[str]:
     waits = any(step.pause.duration is None for step in rollout.spec.strategy.steps)
     said = [f"To approve a step: {_command('approve', rollout)}"] if waits else []
-    return [*said, f"To go back: {_command('undo', rollout)}"]
+    return [*said, _way_back(rollout, back)]
+
+
+def _way_back(rollout: Rollout, back: str) -> str:
+    # Without a number, undo goes one version back; in a release that has started over that is not the stable one.
+    return f"To go back: {_command('undo', rollout)}" + (f" --to-revision={back}" if back else "")
 
 
 def _position(rollout: Rollout) -> str:
