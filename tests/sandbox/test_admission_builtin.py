@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from fractions import Fraction
 from typing import Any
 
@@ -15,6 +16,7 @@ from kruise_rollouts.runtime.clock import WallClock
 from kruise_rollouts.sandbox.admission import Admission
 from kruise_rollouts.sandbox.quantity import show_quantity
 from kruise_rollouts.sandbox.quota import status_of
+from kruise_rollouts.sandbox.quota_status import QuotaStatus
 from kruise_rollouts.sandbox.request import Options
 from kruise_rollouts.sandbox.server import Server
 
@@ -240,6 +242,22 @@ async def test_a_quota_counts_objects(world: World) -> None:
     )
     await world.delete("configmaps", "x")
     assert await world.create("configmaps", "y")
+
+
+async def test_the_status_of_a_quota_follows_what_is_stored(world: World) -> None:
+    QuotaStatus(world.server.store).start()
+    await world.create("resourcequotas", "rq", spec={"hard": HARD})
+
+    async def used() -> Json:
+        await asyncio.sleep(0)
+        quota = world.server.store.get("", "resourcequotas", "default", "rq")
+        return quota["status"]["used"]["configmaps"] if quota else None
+
+    assert await used() == "0"
+    await world.create("configmaps", "x")
+    assert await used() == "1"
+    await world.delete("configmaps", "x")
+    assert await used() == "0"
 
 
 async def test_a_quota_for_the_hurried_leaves_others_alone(world: World) -> None:

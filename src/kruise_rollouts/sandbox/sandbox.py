@@ -19,6 +19,7 @@ from .crd import CustomResources
 from .crd_cleanup import CrdCleanup
 from .direct import DirectApi
 from .kubelet import Nodes, register
+from .quota_status import QuotaStatus
 from .request import SYSTEM, User
 from .reviews import Reviews
 from .runner import Runner
@@ -67,6 +68,7 @@ class Sandbox:
         """Serves, with its namespaces and nodes."""
         self.customs.install()
         self.cleanup.start()
+        QuotaStatus(self.server.store).start()
         create_default_roles(self.server.parts)
         for name in NAMESPACES:
             await self._ensure("namespaces", name, {"metadata": {"name": name}})
