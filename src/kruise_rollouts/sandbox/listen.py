@@ -137,7 +137,7 @@ class Listener:
     async def start(self) -> None:
         """Listens when this returns; `port` is the one that was found."""
         low_level = web.Server(self._serve, access_log=None, keepalive_timeout=3600.0)
-        self._runner = web.ServerRunner(low_level)
+        self._runner = web.ServerRunner(low_level, shutdown_timeout=1.0)
         await self._runner.setup()
         context = await asyncio.to_thread(ssl_context, self._identity)
         site = web.TCPSite(
@@ -146,7 +146,6 @@ class Listener:
             self._wanted_port,
             ssl_context=context,
             backlog=1024,
-            shutdown_timeout=1.0,
         )
         await site.start()
         addresses = self._runner.addresses

@@ -28,6 +28,10 @@ from .store import Change, Entry, Table
 Encode: TypeAlias = Callable[[Entry, bool], Awaitable[bytes]]
 
 BOOKMARK_SECONDS = 60.0
+# Each write to a socket costs the same, small or large: where many watch one thing, each takes what gathers meanwhile.
+CALM = 16  # watches of one feed that are served at once
+SECONDS_PER_WATCH = 0.0005
+LONGEST_PAUSE_SECONDS = 0.25
 MIN_TIMEOUT_SECONDS = 1800.0  # of watches that ask for none; Kubernetes adds a random part of as much again
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
@@ -172,6 +176,8 @@ class Watcher:
             chunk = b"".join(lines)
             if chunk:
                 yield chunk
+                if feed.users > CALM:
+                    await self._parts.clock.sleep(min(feed.users * SECONDS_PER_WATCH, LONGEST_PAUSE_SECONDS))
                 continue
             if alarm.take_bookmark():
                 yield self._bookmark(call.resource, self._parts.store.rv, initial=False)
