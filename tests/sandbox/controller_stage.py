@@ -179,6 +179,7 @@ class Play:
         *,
         seconds: float = 40,
         ready: int | None = None,
+        pods: int | None = None,
     ) -> None:
         """The ReplicaSets (by image) come to these sizes, and status to (replicas, availableReplicas, updatedReplicas)."""
 
@@ -186,10 +187,10 @@ class Play:
             found = {image_tag(rs): rs["spec"]["replicas"] for rs in await self.sets()}
             status = (await self.deployment())["status"]
             seen = tuple(status.get(k, 0) for k in ("replicas", "availableReplicas", "updatedReplicas"))
-            pods = [p for p in await self.place.list(POD) if not p["metadata"].get("deletionTimestamp")]
-            return {k: v for k, v in found.items() if v}, seen, len(pods), status.get("readyReplicas", 0)
+            alive = [p for p in await self.place.list(POD) if not p["metadata"].get("deletionTimestamp")]
+            return {k: v for k, v in found.items() if v}, seen, len(alive), status.get("readyReplicas", 0)
 
-        total = sum(sets.values())
+        total = sum(sets.values()) if pods is None else pods
         wanted = (sets, counts, total, counts[0] if ready is None else ready)
         seen = await self.place.until(look, wanted, seconds)
         assert seen == wanted, f"{seen}, not {wanted}"
