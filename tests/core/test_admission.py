@@ -314,6 +314,13 @@ def test_replacing_the_whole_object_changes_nothing_of_the_release(old: Obj) -> 
 
 
 @pytest.mark.parametrize("old", [moving(), resting()], ids=["moving", "resting"])
+def test_a_manifest_without_a_strategy_takes_none_away(old: Obj) -> None:
+    manifest = deployment("v2", minReadySeconds=5)
+    del manifest["spec"]["strategy"]
+    assert going_on(old, manifest)[0]["spec"]["strategy"] == old["spec"]["strategy"]
+
+
+@pytest.mark.parametrize("old", [moving(), resting()], ids=["moving", "resting"])
 def test_an_unchanged_object_is_admitted_without_a_word(old: Obj) -> None:
     assert going_on(old, copy.deepcopy(old))[1] == PASS
 

@@ -217,9 +217,9 @@ def _wishes(attempt: Attempt) -> _Wishes | None:
     saved = blue_green or status.original
     if saved is None or (strategy is None and blue_green is None):
         return None
-    changed = _changed(attempt)
+    changed, back = _changed(attempt), _put_back(old, new)
     if not changed:
-        return None
+        return _Wishes({}, back, ()) if back else None
     wanted, rolling = _updated(saved, strategy, changed)
     annotations: dict[str, str | None] = {}
     if blue_green is not None:
@@ -234,7 +234,7 @@ def _wishes(attempt: Attempt) -> _Wishes | None:
     told = tuple(
         f"{name} {value}" for name, value in now.items() if was.get(name) != value and value is not None
     )
-    return _Wishes(annotations, _put_back(old, new), told)
+    return _Wishes(annotations, back, told)
 
 
 def _changed(attempt: Attempt) -> dict[str, Json]:
