@@ -145,7 +145,7 @@ class _Compiler:
             if tree.name != "has" or len(args) != 1:
                 return None
             if not isinstance(args[0], Select):
-                raise CelSyntaxError("invalid argument to has() macro", tree.at)
+                raise CelSyntaxError("invalid argument to has() macro", args[0].at)
             return _has(self.step(args[0].operand, local), args[0].field)
         build = _MACROS.get((tree.name, len(args)))
         if build is None:
@@ -154,7 +154,8 @@ class _Compiler:
         names = [a.name for a in args[:count] if isinstance(a, Ident)]
         if len(names) != count:
             if tree.name in ("all", "exists", "existsOne", "exists_one", "map", "filter"):
-                raise CelSyntaxError("argument must be a simple name", tree.at)
+                wrong = next(a for a in args[:count] if not isinstance(a, Ident))
+                raise CelSyntaxError("argument must be a simple name", wrong.at)
             return None
         over = self.step(tree.receiver, local)
         inner = local | frozenset(names)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 from msgspec import Struct
@@ -124,13 +125,8 @@ def parse_duration(text: str) -> Duration:
     """A Go duration ("1h30m"). Raises CelError."""
     if _DURATION.search(text) is None:
         raise CelError(f'time: invalid duration "{text}"')
-    nanos = 0
-    for part in _PART.finditer(text):
-        nanos += (
-            round(float(part.group(1)) * _UNITS[part.group(2)])
-            if "." in part.group(1)
-            else int(part.group(1)) * _UNITS[part.group(2)]
-        )
+    parts = ((Fraction(number), unit) for number, unit in _PART.findall(text))
+    nanos = sum(int(number * _UNITS[unit]) for number, unit in parts)
     return Duration(-nanos if text.startswith("-") else nanos)
 
 
@@ -148,8 +144,9 @@ def parse_timestamp(text: str) -> Timestamp:
 
 def show_duration(duration: Duration) -> str:
     """As string() shows it: seconds."""
-    seconds = duration.nanos / 1e9
-    return f"{seconds:.9f}".rstrip("0").rstrip(".") + "s"
+    seconds, rest = divmod(abs(duration.nanos), 1_000_000_000)
+    text = f"{seconds}.{rest:09d}".rstrip("0").rstrip(".")
+    return f"{'-' if duration.nanos < 0 else ''}{text}s"
 
 
 def show_timestamp(timestamp: Timestamp) -> str:
