@@ -22,6 +22,7 @@ class Rules:
         self.image = self._image()
         self.stable = self.image
         self.capacity = True  # False: a person's own act has taken capacity below the mark
+        self.capacity_counts = True  # False: not looked at any more
         self.steps_count = True  # False: a person has resumed the Deployment by hand
         self.stage.checks.append(lambda _: self.look())
 
@@ -36,7 +37,7 @@ class Rules:
         wanted = self.stage.native.wanted
         self.capacity = False
         now = self._new_pods()  # Kubernetes grows and shrinks all revisions in proportion
-        self.spared = max(self.spared, now, -(-now * wanted // max(1, before)) + 1)
+        self.spared = max(self.spared, now, -(-now * wanted // max(1, before)) + 2)
 
     # --- rules -------------------------------------------------------------------------------------------------------
 
@@ -90,6 +91,8 @@ class Rules:
     def _check_capacity(self) -> None:
         native = self.stage.native
         wanted = native.wanted
+        if not self.capacity_counts:
+            return
         ready = sum(p.ready_since is not None for p in native.pods.values())
         if not self.capacity:
             self.capacity = ready >= wanted - self.unavailable and len(native.pods) <= wanted + self.surge

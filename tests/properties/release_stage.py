@@ -81,6 +81,7 @@ class Stage:
         self.writes: list[Write] = []
         self.pod_lists = 0
         self.notes: list[Note] = []
+        self.interrupts: list[Callable[[Write], None]] = []  # called before each write is made
         self.checks: list[Callable[[Stage], None]] = []
         self.due: dict[str, datetime] = {}
         self.queue: list[str] = []
@@ -214,6 +215,8 @@ class Stage:
             if self.crash_in == 0:
                 raise Crash
             self.crash_in -= 1
+        for interrupt in self.interrupts:
+            interrupt(write)
         self.writes.append(write)
         try:
             self._perform(write)

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from release_rules import Rules
+from release_rules import Rules, stage_status
 from release_stage import RELEASE_REF, ROLLOUT_REF, Stage, a_step
 
 OURS = ("rollouts.kruise.io/", "batchrelease.rollouts.kruise.io/")
@@ -55,6 +55,8 @@ def perform(stage: Stage, rules: Rules, act: str, value: Any) -> None:
     """One act of a person, a machine or fate."""
     match act:
         case "image":
+            # Nobody holds a template that comes between the end of the Rollout and that of its bounds.
+            rules.capacity_counts = rules.capacity_counts and stage_status(stage) is not None
             stage.set_image(value)
             rules.new_image()
         case "approve":
@@ -69,6 +71,8 @@ def perform(stage: Stage, rules: Rules, act: str, value: Any) -> None:
                 pass  # Kubernetes itself never comes to rest if it is scaled between two halves of one replacement
             before = stage.native.wanted
             stage.scale(value)
+            # Nothing serves at 0; whatever comes after is made by the Deployment controller at once.
+            rules.steps_count = rules.steps_count and value > 0
             rules.scaled(before)
             rules.surge = rules.unavailable = 10**6  # the limits are shares of another number now
         case "pause":
@@ -81,6 +85,8 @@ def perform(stage: Stage, rules: Rules, act: str, value: Any) -> None:
             rules.steps_count = False
             stage.resume_by_hand()
         case "delete the BatchRelease":
+            # A new one begins from none while the Deployment controller may still be adding what it was let.
+            rules.capacity_counts = False
             if RELEASE_REF in stage.objects:
                 stage.act(lambda: stage.delete(RELEASE_REF))
         case "crash":
@@ -90,6 +96,7 @@ def perform(stage: Stage, rules: Rules, act: str, value: Any) -> None:
             stage.pass_time()
         case "settle":
             stage.settle()
+    rules.look()
 
 
 def see_through(stage: Stage) -> None:
@@ -115,7 +122,8 @@ def given_back(stage: Stage, limits: tuple[Any, Any], image: int) -> None:
     assert (spec["paused"], spec["minReadySeconds"], spec["progressDeadlineSeconds"]) == (False, 0, 600)
     rolling = {"maxSurge": limits[0], "maxUnavailable": limits[1]}
     assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": rolling}
-    assert all(r["spec"]["minReadySeconds"] == 0 for r in stage.native.replica_sets.values())
+    active = [r for r in stage.native.replica_sets.values() if r["spec"]["replicas"] > 0]
+    assert all(r["spec"]["minReadySeconds"] == 0 for r in active)
     status = deployment["status"]
     assert status["updatedReplicas"] == status["replicas"] == spec["replicas"], status
     assert RELEASE_REF not in stage.objects
