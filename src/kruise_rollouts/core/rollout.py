@@ -30,7 +30,7 @@ from kruise_rollouts.core.problems import Problem, problem_of, with_stalled
 from kruise_rollouts.core.rolling import fresh_sub, is_same_revision, plan_hash, progress
 from kruise_rollouts.core.snapshot import Reason, RolloutSnapshot
 from kruise_rollouts.core.tasks import is_ours
-from kruise_rollouts.kube.effects import Decision, Delete, Patch
+from kruise_rollouts.kube.effects import Delete, Patch
 
 P = RolloutPhase
 HEALTHY_MESSAGE = "rollout is healthy"
@@ -143,12 +143,12 @@ def _without_workload(seen: RolloutSnapshot) -> Out | None:
     conditions = without(status.conditions, *(t for t in ConditionType if t != ConditionType.TERMINATING))
     status = replace(status, conditions=conditions, message="Workload Not Found")
     release = seen.own_release
-    if release is not None and release.metadata.deletion_timestamp is None:
-        return Decision(status, (Delete(seen.release_ref, uid=release.metadata.uid),))
+    orphan = release is not None and release.metadata.deletion_timestamp is None
+    writes = (Delete(seen.release_ref, uid=release.metadata.uid),) if release is not None and orphan else ()
     was = seen.status.condition(STALLED)
     new = seen.status.phase not in ("", P.INITIAL) or was is None or was.reason != "WorkloadNotFound"
     notes = tell(seen, advice, reason="WorkloadNotFound", type_="Warning") if new else ()
-    return move(seen, status, notes=notes)
+    return move(seen, status, *writes, notes=notes)
 
 
 def _stalled(seen: RolloutSnapshot) -> Out | None:

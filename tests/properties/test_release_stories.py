@@ -1,0 +1,468 @@
+"""Stories of releases, told on the stage: what people do, and what they then see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from release_stage import DEPLOYMENT_REF, RELEASE_REF, ROLLOUT_REF, Stage, a_step
+
+from kruise_rollouts.core.snapshot import Gates
+from kruise_rollouts.kube.effects import JsonObject, Patch
+
+THREE_STEPS = [a_step("20%"), a_step("50%"), a_step("100%")]
+
+
+def a_healthy(replicas: int = 10, steps: list[Any] = THREE_STEPS, **how: Any) -> Stage:
+    stage = Stage(replicas, steps, **how)
+    stage.finish()
+    assert stage.status["phase"] == "Healthy"
+    return stage
+
+
+def a_release(replicas: int = 10, steps: list[Any] = THREE_STEPS, **how: Any) -> Stage:
+    """At its first stop, with version 2."""
+    stage = a_healthy(replicas, steps, **how)
+    stage.set_image(2)
+    stage.finish()
+    return stage
+
+
+def where(stage: Stage) -> tuple[Any, ...]:
+    return (stage.status["phase"], stage.sub.get("currentStepIndex", 0), stage.sub.get("currentStepState"))
+
+
+def condition(stage: Stage, type_: str) -> JsonObject:
+    return next((c for c in stage.status.get("conditions") or () if c["type"] == type_), {})
+
+
+def pods(stage: Stage) -> dict[str, int]:
+    """Wanted pods by version."""
+    found: dict[str, int] = {}
+    for replica_set in stage.native.replica_sets.values():
+        image = replica_set["spec"]["template"]["spec"]["containers"][0]["image"]
+        if replica_set["spec"]["replicas"]:
+            found["v" + image.rpartition(":")[2]] = replica_set["spec"]["replicas"]
+    return found
+
+
+def told(stage: Stage, text: str) -> bool:
+    return any(text in note.message for note in stage.notes)
+
+
+# --- the way through ---------------------------------------------------------------------------------------------------
+
+
+def test_a_release_stops_at_each_step_until_it_is_approved() -> None:
+    stage = a_release()
+    assert where(stage) == ("Progressing", 1, "StepPaused") and pods(stage) == {"v1": 8, "v2": 2}
+    message = "Rollout is in step(1/3), and you need manually confirm to enter the next step"
+    assert stage.status["message"] == message
+    assert (stage.sub["nextStepIndex"], stage.sub["canaryReplicas"], stage.sub["canaryReadyReplicas"]) == (
+        2,
+        2,
+        2,
+    )
+    assert stage.sub["message"].startswith("BatchRelease is at state Ready, rollout-id ")
+    assert condition(stage, "Progressing")["reason"] == "InRolling"
+    stage.approve()
+    stage.finish()
+    assert where(stage) == ("Progressing", 2, "StepPaused") and pods(stage) == {"v1": 5, "v2": 5}
+    stage.approve()
+    stage.finish()
+    assert where(stage) == ("Healthy", 3, "Completed") and pods(stage) == {"v2": 10}
+    assert stage.status["message"] == "Rollout progressing has been completed"
+    progressing = condition(stage, "Progressing")
+    assert (progressing["status"], progressing["reason"]) == ("False", "Completed")
+    assert condition(stage, "Succeeded")["status"] == "True"
+    assert stage.sub["nextStepIndex"] == -1 and RELEASE_REF not in stage.objects
+    assert stage.sub["observedWorkloadGeneration"] == stage.native.deployment["metadata"]["generation"]
+
+
+def test_a_release_of_ten_pods_costs_no_more_than_it_needs() -> None:
+    stage = a_healthy()
+    stage.writes.clear()
+    stage.notes.clear()
+    stage.pod_lists = 0
+    stage.set_image(2)
+    for _ in range(3):
+        stage.finish()
+        stage.approve()
+    assert where(stage)[0] == "Healthy"
+    status_writes = [w for w in stage.writes if isinstance(w, Patch) and w.subresource == "status"]
+    assert len(status_writes) <= 16
+    assert len(stage.writes) + len(stage.notes) + stage.pod_lists <= 65
+    assert len(stage.notes) <= 8
+
+
+def test_pods_carry_the_release_and_the_batch() -> None:
+    stage = a_release()
+    stage.approve()
+    stage.finish()
+    batches = [labels["rollouts.kruise.io/rollout-batch-id"] for labels in stage.labels.values()]
+    assert sorted(batches) == ["1", "1", "2", "2", "2"]
+    ids = {labels["rollouts.kruise.io/rollout-id"] for labels in stage.labels.values()}
+    assert ids == {stage.sub["observedRolloutID"]}
+
+
+def test_a_pause_with_a_duration_ends_by_itself_and_not_before() -> None:
+    stage = a_healthy(steps=[a_step("20%", 600), a_step("100%")])
+    begun = stage.now
+    stage.set_image(2)
+    stage.finish(until=lambda s: where(s)[2] == "StepPaused")
+    assert "wait duration(600 seconds)" in stage.status["message"]
+    stage.finish()
+    assert where(stage)[0] == "Healthy"
+    assert 600 <= (stage.now - begun).total_seconds() < 660
+
+
+def test_a_last_step_of_100_percent_needs_no_approval_but_one_of_as_many_pods_does() -> None:
+    stage = a_release(4, [a_step(1, 0), a_step(4)])
+    assert where(stage) == ("Progressing", 2, "StepPaused")
+
+
+def test_fifty_steps_and_steps_beyond_all_pods_go_through() -> None:
+    stage = a_release(5, [a_step(n, 0) for n in range(1, 50)] + [a_step("100%")])
+    assert where(stage) == ("Healthy", 50, "Completed") and pods(stage) == {"v2": 5}
+
+
+def test_a_workload_without_pods_takes_a_new_version_at_once_and_says_so() -> None:
+    stage = a_healthy(3)
+    stage.scale(0)
+    stage.finish()
+    stage.set_image(2)
+    stage.finish()
+    assert where(stage)[0] == "Healthy" and told(stage, "taken over without steps")
+
+
+def test_a_workload_that_is_scaled_to_nothing_in_a_release_can_still_finish_it() -> None:
+    stage = a_release()
+    stage.scale(0)
+    for _ in range(3):
+        stage.finish()
+        stage.approve()
+    assert where(stage)[0] == "Healthy"
+
+
+# --- people change their minds -------------------------------------------------------------------------------------------
+
+
+def test_a_rollback_cancels_the_release() -> None:
+    stage = a_release()
+    stage.set_image(1)
+    stage.finish()
+    assert where(stage)[0] == "Healthy" and pods(stage) == {"v1": 10}
+    assert stage.status["message"] == "Rollout progressing has been canceled"
+    assert condition(stage, "Succeeded")["status"] == "False"
+    assert told(stage, "has been rolled back, then rollout is canceled")
+
+
+def test_a_rollback_is_noticed_while_the_release_is_paused() -> None:
+    stage = a_release()
+    stage.edit_rollout({"strategy": {"paused": True}})
+    stage.finish()
+    assert condition(stage, "Progressing")["reason"] == "Paused"
+    assert stage.status["message"] == "Rollout has been paused, you can resume it by kube-cli"
+    stage.set_image(1)
+    stage.finish()
+    assert where(stage)[0] == "Healthy" and pods(stage) == {"v1": 10}
+
+
+def test_a_rollback_before_the_first_pod_changes_is_a_rollback_too() -> None:
+    stage = a_healthy()
+    stage.set_image(2)
+    stage.set_image(1)
+    stage.finish()
+    assert where(stage)[0] == "Healthy" and pods(stage) == {"v1": 10}
+
+
+def test_a_version_that_was_rolled_back_is_held_when_a_tool_applies_it_again() -> None:
+    stage = a_release()
+    stage.set_image(1)
+    stage.finish()
+    stage.set_image(2)
+    stage.finish()
+    assert where(stage) == ("Progressing", 0, "StepPaused") and pods(stage) == {"v1": 10}
+    assert "was rolled back before" in stage.status["message"]
+    stage.approve()
+    stage.finish()
+    assert where(stage) == ("Progressing", 1, "StepPaused") and pods(stage) == {"v1": 8, "v2": 2}
+    for _ in range(2):
+        stage.approve()
+        stage.finish()
+    stage.set_image(3)
+    stage.finish()
+    assert where(stage)[1] == 1, "another version is not held"
+
+
+def test_a_held_version_can_be_taken_back_or_replaced() -> None:
+    stage = a_release()
+    for version in (1, 2, 1):
+        stage.set_image(version)
+        stage.finish()
+    assert where(stage)[0] == "Healthy" and pods(stage) == {"v1": 10}
+    stage.set_image(2)
+    stage.finish()
+    stage.set_image(3)
+    stage.finish()
+    assert where(stage) == ("Progressing", 1, "StepPaused") and pods(stage) == {"v1": 8, "v3": 2}
+
+
+def test_a_third_version_begins_again_at_step_1_and_replaces_the_second_first() -> None:
+    stage = a_release()
+    stage.approve()
+    stage.finish()
+    stable = stage.sub["stableRevision"]
+    stage.set_image(3)
+    stage.finish()
+    assert where(stage) == ("Progressing", 1, "StepPaused")
+    assert pods(stage)["v3"] == 2 and pods(stage)["v1"] == 5
+    assert stage.sub["stableRevision"] == stable
+    assert (stage.sub["canaryReplicas"], stage.sub["canaryReadyReplicas"]) == (2, 2)
+    stage.set_image(1)
+    stage.finish()
+    assert where(stage)[0] == "Healthy" and pods(stage) == {"v1": 10}
+
+
+def test_a_third_version_during_a_pause_waits_at_its_first_step() -> None:
+    stage = a_release()
+    stage.edit_rollout({"strategy": {"paused": True}})
+    stage.set_image(3)
+    stage.finish()
+    assert "v3" not in pods(stage) and condition(stage, "Progressing")["reason"] == "Paused"
+    stage.edit_rollout({"strategy": {"paused": False}})
+    stage.finish()
+    assert where(stage) == ("Progressing", 1, "StepPaused") and pods(stage)["v3"] == 2
+
+
+@pytest.mark.parametrize(("target", "index", "new"), [(3, 3, 7), (1, 1, 2)])
+def test_a_jump_goes_to_the_step_and_takes_no_pod_back(target: int, index: int, new: int) -> None:
+    stage = a_release(steps=[a_step("20%"), a_step("50%"), a_step("70%"), a_step("100%")])
+    stage.edit_status({"nextStepIndex": target})
+    stage.finish()
+    assert where(stage) == ("Progressing", index, "StepPaused") and pods(stage)["v2"] == new
+    assert stage.sub["nextStepIndex"] == index + 1
+
+
+@pytest.mark.parametrize("target", [0, -3, 9])
+def test_a_jump_to_nowhere_is_explained_and_put_right(target: int) -> None:
+    stage = a_release()
+    stage.edit_status({"nextStepIndex": target})
+    stage.finish()
+    assert where(stage) == ("Progressing", 1, "StepPaused") and stage.sub["nextStepIndex"] == 2
+    assert f"nextStepIndex {target} is ignored" in condition(stage, "Progressing")["message"]
+    assert told(stage, f"nextStepIndex {target} is ignored")
+
+
+def test_a_step_that_is_made_larger_is_run_again() -> None:
+    stage = a_release(5, [a_step("20%")])
+    assert pods(stage)["v2"] == 1
+    stage.edit_rollout({"strategy": {"canary": {"steps": [a_step("60%")]}}})
+    stage.finish()
+    assert where(stage) == ("Progressing", 1, "StepPaused") and pods(stage)["v2"] == 3
+    annotations = stage.objects[ROLLOUT_REF]["metadata"]["annotations"]
+    assert stage.sub["rolloutHash"] == annotations["rollouts.kruise.io/hash"]
+
+
+def test_an_approval_during_the_upgrade_skips_the_rest_of_the_step() -> None:
+    stage = a_healthy()
+    stage.ready_seconds[2] = None
+    stage.set_image(2)
+    stage.settle()
+    assert where(stage) == ("Progressing", 1, "StepUpgrade")
+    stage.approve()
+    stage.settle()
+    assert where(stage)[1:] == (2, "StepUpgrade")
+
+
+def test_scaling_at_a_stop_is_followed_and_shown() -> None:
+    stage = a_release(5, [a_step("40%"), a_step("100%")])
+    stage.scale(10)
+    stage.finish()
+    assert where(stage) == ("Progressing", 1, "StepPaused")
+    assert pods(stage) == {"v1": 6, "v2": 4}
+    assert (stage.sub["canaryReplicas"], stage.sub["canaryReadyReplicas"]) == (4, 4)
+
+
+def test_another_rollout_id_labels_the_pods_anew() -> None:
+    stage = a_release()
+    stage.act(
+        lambda: stage._edit_deployment({"metadata": {"labels": {"rollouts.kruise.io/rollout-id": "night"}}})
+    )
+    stage.finish()
+    assert where(stage) == ("Progressing", 1, "StepPaused") and stage.sub["observedRolloutID"] == "night"
+    assert {v["rollouts.kruise.io/rollout-id"] for v in stage.labels.values()} == {"night"}
+
+
+# --- the end of a Rollout ------------------------------------------------------------------------------------------------
+
+
+def test_a_deleted_rollout_lets_the_workload_finish_by_itself() -> None:
+    stage = a_release()
+    stage.delete_rollout()
+    stage.finish()
+    assert ROLLOUT_REF not in stage.objects and RELEASE_REF not in stage.objects
+    assert pods(stage) == {"v2": 10} and not stage.native.spec["paused"]
+
+
+def test_the_gate_keeps_the_workload_of_a_deleted_rollout_paused() -> None:
+    stage = a_release(gates=Gates(keep_workload_paused_on_rollout_deletion=True))
+    stage.delete_rollout()
+    stage.finish()
+    assert ROLLOUT_REF not in stage.objects
+    # A paused Deployment with two versions is filled up to its maxSurge by Kubernetes; no old pod goes.
+    assert pods(stage)["v1"] >= 8 and stage.native.spec["paused"]
+
+
+def test_a_rollout_that_is_deleted_by_force_leaves_no_workload_held() -> None:
+    stage = a_release()
+
+    def force() -> None:
+        stage.patch(ROLLOUT_REF, {"metadata": {"finalizers": None}})
+        stage.delete(ROLLOUT_REF)
+
+    stage.act(force)
+    stage.finish()
+    assert RELEASE_REF not in stage.objects and pods(stage) == {"v2": 10}
+    assert not stage.native.deployment["metadata"]["annotations"]
+
+
+def test_a_disabled_rollout_gives_the_workload_back_and_can_be_enabled_again() -> None:
+    stage = a_release()
+    stage.edit_rollout({"disabled": True})
+    stage.finish()
+    assert stage.status["phase"] == "Disabled" and stage.status["message"] == "Rollout is disabled"
+    assert pods(stage) == {"v2": 10} and RELEASE_REF not in stage.objects
+    stage.set_image(3)
+    stage.finish()
+    assert pods(stage) == {"v3": 10}, "nothing is held while disabled"
+    stage.edit_rollout({"disabled": False})
+    stage.finish()
+    assert stage.status["phase"] == "Healthy"
+
+
+def test_a_workload_that_is_gone_is_said_and_one_that_comes_back_is_taken_up() -> None:
+    stage = a_release()
+    stage.deployment_gone = True
+    stage.act(lambda: None)
+    stage.finish()
+    assert (stage.status["phase"], stage.status["message"]) == ("Initial", "Workload Not Found")
+    assert condition(stage, "Stalled")["reason"] == "WorkloadNotFound"
+    assert RELEASE_REF not in stage.objects
+    assert told(stage, "there is no Deployment web in this namespace")
+
+
+# --- trouble -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_step_that_does_not_get_ready_says_how_far_it_is() -> None:
+    stage = a_healthy()
+    stage.ready_seconds[2] = None
+    stage.set_image(2)
+    stage.settle()
+    for _ in range(4):
+        stage.pass_time()
+        stage.settle()
+    assert where(stage) == ("Progressing", 1, "StepUpgrade")
+    prefix = "Rollout is in step(1/3), and upgrade workload to new version: 0/2 new pods ready"
+    assert stage.status["message"].startswith(prefix)
+    assert stage.sub["canaryReplicas"] == 2 and stage.sub["canaryReadyReplicas"] == 0
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason", "words"),
+    [
+        ({"workloadRef": {"kind": "Job"}}, "UnsupportedWorkload", "Job"),
+        ({"strategy": {"canary": {"steps": []}}}, "InvalidPlan", "steps is empty"),
+        ({"strategy": {"canary": {"steps": [a_step("20")]}}}, "InvalidPlan", "steps[0].replicas"),
+        ({"strategy": {"canary": {"steps": [{"pause": {}}]}}}, "InvalidPlan", "steps[0].replicas"),
+        ({"strategy": {"canary": None}}, "InvalidPlan", "neither canary nor blueGreen"),
+        ({"strategy": {"canary": None, "blueGreen": {"steps": []}}}, "UnsupportedStrategy", "blueGreen"),
+        (
+            {"strategy": {"canary": {"trafficRoutings": [{"service": "web"}]}}},
+            "UnsupportedTraffic",
+            "traffic",
+        ),
+    ],
+)
+def test_what_cannot_be_released_stands_still_and_says_what_to_do(
+    spec: JsonObject, reason: str, words: str
+) -> None:
+    stage = a_release()
+    before = pods(stage)
+    stage.edit_rollout(spec)
+    stage.finish()
+    assert condition(stage, "Stalled")["reason"] == reason and words in stage.status["message"]
+    assert pods(stage) == before and told(stage, words)
+    assert len([n for n in stage.notes if n.reason == reason]) <= 2, "said once"
+
+
+def test_a_mended_plan_goes_on_where_it_stood() -> None:
+    stage = a_release()
+    stage.edit_rollout({"strategy": {"canary": {"steps": []}}})
+    stage.finish()
+    stage.edit_rollout({"strategy": {"canary": {"steps": THREE_STEPS}}})
+    stage.finish()
+    assert where(stage) == ("Progressing", 1, "StepPaused") and not condition(stage, "Stalled")
+    assert "manually confirm" in stage.status["message"]
+
+
+def test_somebody_elses_batch_release_of_the_same_name_is_left_alone() -> None:
+    stage = a_healthy()
+    stage.create(RELEASE_REF, {"spec": {"releasePlan": {"batches": []}}})
+    stage.act(lambda: None)
+    stage.finish()
+    assert condition(stage, "Stalled")["reason"] == "BatchReleaseConflict"
+    assert RELEASE_REF in stage.objects
+
+
+# --- admission was away --------------------------------------------------------------------------------------------------
+
+
+def test_a_version_that_nobody_held_is_held_as_soon_as_it_is_seen() -> None:
+    stage = a_healthy(webhook=False)
+    stage.set_image(2)
+    stage.finish()
+    assert where(stage) == ("Progressing", 1, "StepPaused")
+    assert pods(stage)["v2"] <= 5 and sum(pods(stage).values()) == 10
+    assert any(n.type == "Warning" and "nothing held it back" in n.message for n in stage.notes)
+
+
+def test_a_rollout_that_comes_with_its_first_new_version_still_holds_it() -> None:
+    stage = Stage(10, THREE_STEPS, webhook=False)
+    stage.set_image(2)
+    stage.finish()
+    assert where(stage) == ("Progressing", 1, "StepPaused") and sum(pods(stage).values()) == 10
+
+
+def test_a_version_that_is_out_before_anybody_looks_is_taken_over_and_said() -> None:
+    stage = a_healthy(webhook=False)
+    stage._edit_deployment({"spec": {"template": {"spec": {"containers": [{"image": "web:2"}]}}}})
+    for _ in range(40):
+        stage.native.sync()
+        stage.native.sync_replica_sets()
+        for pod in stage.native.pods.values():
+            pod.ready_since = pod.ready_since or stage.native.now
+    assert pods(stage) == {"v2": 10}
+    stage.act(lambda: None)
+    stage.finish()
+    assert where(stage)[0] == "Healthy" and told(stage, "taken over without steps")
+
+
+def test_a_third_version_that_admission_missed_begins_again_at_step_1() -> None:
+    stage = a_release()
+    stage.webhook = False
+    stage.set_image(3)
+    stage.finish()
+    assert where(stage) == ("Progressing", 1, "StepPaused")
+    assert stage.sub["canaryRevision"] == stage.revision_of("web:3")
+
+
+def test_marks_that_a_tool_has_dropped_are_put_back() -> None:
+    stage = a_release(webhook=False)
+    marks = {"rollouts.kruise.io/in-progressing": None, "rollouts.kruise.io/deployment-strategy": None}
+    bare = {"metadata": {"annotations": marks}, "spec": {"paused": False}}
+    stage.act(lambda: stage.native.apply(Patch(DEPLOYMENT_REF, bare)))
+    stage.finish()
+    assert where(stage) == ("Progressing", 1, "StepPaused") and pods(stage)["v1"] >= 5
+    assert "rollouts.kruise.io/in-progressing" in stage.native.deployment["metadata"]["annotations"]
