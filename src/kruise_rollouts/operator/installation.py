@@ -146,6 +146,7 @@ _CLUSTER_RULES = [
 ]
 # A create cannot be limited to a name.
 _SECRET_RULES = [
+    _rule("", "namespaces", "get"),  # its own, before certificates are put there
     _rule("", "secrets", "create"),
     _rule("", "secrets", "get patch", names=(CERT_SECRET,)),
 ]
