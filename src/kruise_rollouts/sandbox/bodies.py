@@ -36,20 +36,30 @@ class Repeated(JsonObject):
 
 
 def decode_json(body: bytes) -> Json:
-    """Raises BadBody."""
+    """The value, with a `Repeated` for each object that repeats a key. Raises BadBody."""
+    return decode_noting(body)[0]
+
+
+def decode_noting(body: bytes) -> tuple[Json, bool]:
+    """The value, and whether there is any `Repeated` in it. Raises BadBody."""
     try:
         value = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadBody(complaint(body) or str(error)) from error
     # Written out again a body without repetitions is as long as it was, unless it has spaces, escapes or 1e3.
     if len(_encode(value)) == len(body):
-        return value
-    return json.loads(body, object_pairs_hook=_object)
+        return value, False
+    repeated: list[Repeated] = []
 
+    def object_of(pairs: list[tuple[str, Json]]) -> JsonObject:
+        found = dict(pairs)
+        if len(found) == len(pairs):
+            return found
+        repeated.append(Repeated(pairs))
+        return repeated[-1]
 
-def _object(pairs: list[tuple[str, Json]]) -> JsonObject:
-    found = dict(pairs)
-    return found if len(found) == len(pairs) else Repeated(pairs)
+    value = json.loads(body, object_pairs_hook=object_of)
+    return value, bool(repeated)
 
 
 def decode_yaml(body: bytes) -> tuple[Json, tuple[str, ...]]:

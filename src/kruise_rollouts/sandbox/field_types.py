@@ -15,6 +15,7 @@ from kruise_rollouts.kube.patch import json_type
 from .schema import Node
 from .wording import number, quoted
 
+_SMALL = 2**31
 _LIMITS = {"int32": 2**31, "int64": 2**63, "": 2**63}
 _QUANTITY = re.compile(r"([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)")
 _QUANTITY_ERROR = (
@@ -26,6 +27,7 @@ _TIME_PARTS = (
     ("T", "T"), ("15", r"([01]\d|2[0-3])"), (":", ":"), ("04", r"[0-5]\d"), (":", ":"), ("05", r"[0-5]\d"),
     ("Z07:00", r"(\.\d+|,\d+)?(Z|[+-]\d\d:\d\d)"),
 )  # fmt: skip
+_TIME = re.compile("".join(pattern for _, pattern in _TIME_PARTS))
 _ENUM_TYPES = {
     "imagePullPolicy": "v1.PullPolicy",
     "protocol": "v1.Protocol",
@@ -63,6 +65,16 @@ def go_type(node: Node) -> str:
             return "bool"
         case _:
             return "[]uint8" if node.format == "byte" else "string"
+
+
+def is_plain(value: Json, node: Node) -> bool:
+    """Whether `value` is so clearly what `node` takes that nobody needs to look closer."""
+    kind = type(value)
+    if kind is str:
+        return node.plain_string
+    if kind is bool:
+        return node.type == "boolean"
+    return kind is int and node.type == "integer" and -_SMALL <= value < _SMALL
 
 
 def check_scalar(value: Json, node: Node, struct: str, field: str) -> None:
@@ -138,6 +150,8 @@ def _check_time(value: Json, struct: str, field: str) -> None:
         raise WrongType(
             f"json: cannot unmarshal {json_type(value)} into Go struct field {struct}.{field} of type string"
         )
+    if _TIME.fullmatch(value):
+        return
     rest = value
     for part, pattern in _TIME_PARTS:
         found = re.match(pattern, rest)

@@ -14,9 +14,9 @@ from kruise_rollouts.kube.effects import Json, JsonObject
 from kruise_rollouts.kube.errors import ApiError, BadRequest, Cause, Details, Invalid
 from kruise_rollouts.kube.patch import json_type
 
-from .bodies import BadBody, Repeated, decode_json, decode_yaml
-from .field_types import WrongType, check_scalar, go_type
-from .schema import INT_OR_STRING, OBJECT_META, Node, definition, schema_of
+from .bodies import BadBody, Repeated, decode_noting, decode_yaml
+from .field_types import WrongType, check_scalar, go_type, is_plain
+from .schema import ABSENT, INT_OR_STRING, OBJECT_META, Node, definition, schema_of
 
 _MAX_PROBLEMS = 100
 _TYPE_META = (
@@ -44,13 +44,14 @@ def check_fields(
     apiVersion and kind are filled in if they are absent. Raises BadRequest for a body that is not such an object.
     """
     yaml_problems: tuple[str, ...] = ()
+    repeated = False
     try:
         if "yaml" in content_type:
             value, twice = decode_yaml(body)
             if twice:
                 yaml_problems = ("yaml: unmarshal errors:\n  " + "\n  ".join(twice),)
         else:
-            value = decode_json(body)
+            value, repeated = decode_noting(body)
     except BadBody as error:
         prefix = "" if str(error).startswith("yaml:") else "couldn't get version/kind; json parse error: "
         raise _unrecognized(f"{prefix}{error}", body, expected) from error
@@ -61,7 +62,7 @@ def check_fields(
     else:
         _check_custom_kind(obj, body, expected)
     try:
-        obj, problems = check_object(obj, schema)
+        obj, problems = check_object(obj, schema, repeated=repeated)
     except WrongType as error:
         raise _unhandled(obj, str(error), expected) from error
     return obj, yaml_problems + problems
@@ -161,12 +162,15 @@ def _check_version(api_version: str, expected: Expected) -> None:
         )
 
 
-def check_object(obj: JsonObject, schema: Node) -> tuple[JsonObject, tuple[str, ...]]:
+def check_object(
+    obj: JsonObject, schema: Node, *, repeated: bool = False
+) -> tuple[JsonObject, tuple[str, ...]]:
     """A decoded object as an API server understands it, and its unknown and repeated fields.
 
+    `repeated`: there may be a `Repeated` anywhere in it.
     Raises WrongType for the first value of a wrong type.
     """
-    check = _Check(schema.native)
+    check = _Check(schema.native, repeated)
     if not schema.native:
         check.custom_meta(obj)
     out = check.object(obj, schema, "", "", schema.definition.rpartition(".")[2])
@@ -176,8 +180,9 @@ def check_object(obj: JsonObject, schema: Node) -> tuple[JsonObject, tuple[str, 
 class _Check:
     """One walk. `path` has indices and map keys, for unknown fields; `field` has not, for type errors."""
 
-    def __init__(self, native: bool) -> None:
+    def __init__(self, native: bool, repeated: bool) -> None:
         self.native = native
+        self.anywhere = repeated  # look into what the schema leaves open, too
         self.problems: list[str] = []
 
     def custom_meta(self, obj: JsonObject) -> None:
@@ -188,51 +193,52 @@ class _Check:
         node = definition(OBJECT_META)
         if not isinstance(meta, dict):
             raise WrongType(f"json: cannot unmarshal {json_type(meta)} into Go value of type {go_type(node)}")
-        _Check(True).object(meta, node, "", "", "ObjectMeta")
+        _Check(True, False).object(meta, node, "", "", "ObjectMeta")
 
     def object(self, obj: JsonObject, node: Node, path: str, field: str, struct: str) -> JsonObject:
-        repeated = isinstance(obj, Repeated)
-        out: JsonObject | None = {} if repeated else None
-        dotted = f"{path}." if path else ""
-        fields = f"{field}." if field else ""
-        seen: set[str] = set()
-        for key, value in obj.pairs if isinstance(obj, Repeated) else obj.items():
-            if repeated:
-                if key in seen:
-                    self.problems.append(f'duplicate field "{dotted}{key}"')
-                seen.add(key)
-            declared = node.declares(key)
-            child = node.child(key)
+        if isinstance(obj, Repeated):
+            self.repeated(obj, path)
+            obj = dict(obj)
+        out: JsonObject | None = None
+        known = node.known
+        for key, value in obj.items():
+            child = known.get(key) or node.child(key)
+            if child is not None and is_plain(value, child):
+                continue
             if child is None:
-                self.problems.append(f'unknown field "{dotted}{key}"')
-                if self.native:
-                    out = _changed(out, obj)
-                    out.pop(key, None)
-                continue
-            if value is None and self.native and not node.opaque:
-                out = _changed(out, obj)
-                out.pop(key, None)
-                continue
-            below = fields + key if declared else field
-            new = self.value(value, child, f"{dotted}{key}", below, struct)
-            if out is not None or new is not value:
-                out = _changed(out, obj)
-                out[key] = new
+                self.problems.append(f'unknown field "{_below(path, key)}"')
+                new = ABSENT if self.native else value
+            elif value is None:
+                new = ABSENT if self.native and not node.opaque else value
+            else:
+                below = _below(field, key) if key in known else field
+                new = self.value(value, child, _below(path, key), below, struct)
+            if new is not value:
+                out = dict(obj) if out is None else out
+                if new is ABSENT:
+                    del out[key]
+                else:
+                    out[key] = new
         return obj if out is None else out
 
+    def repeated(self, obj: Repeated, path: str) -> None:
+        seen: set[str] = set()
+        for key, _ in obj.pairs:
+            if key in seen:
+                self.problems.append(f'duplicate field "{_below(path, key)}"')
+            seen.add(key)
+
     def value(self, value: Json, node: Node, path: str, field: str, struct: str) -> Json:
-        kind = type(value)
-        if kind is str and node.plain_string:
-            return value
         if node.definition == INT_OR_STRING:
             check_scalar(value, node, struct, field)
+        elif node.opaque and not self.anywhere:
             return value
-        if kind in (dict, Repeated) and node.may_be_map:
+        elif isinstance(value, dict) and node.may_be_map:
             name = node.definition.rpartition(".")[2] or struct
             return self.object(value, node, path, field, name)
-        if kind is list and node.may_be_list:
+        elif isinstance(value, list) and node.may_be_list:
             return self.list(value, node, path, field, struct)
-        if self.native and value is not None:
+        elif self.native and value is not None:
             check_scalar(value, node, struct, field)
         return value
 
@@ -245,5 +251,5 @@ def _is(a: Json, b: Json) -> bool:
     return a is b
 
 
-def _changed(out: JsonObject | None, obj: JsonObject) -> JsonObject:
-    return dict(obj) if out is None else out
+def _below(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key

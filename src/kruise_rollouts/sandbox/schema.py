@@ -41,7 +41,6 @@ class Node:
 
     __slots__ = (
         "_additional",
-        "_children",
         "_items",
         "_resolve",
         "atomic",
@@ -51,6 +50,7 @@ class Node:
         "enum",
         "format",
         "int_or_string",
+        "known",
         "list_keys",
         "list_type",
         "may_be_list",
@@ -109,7 +109,7 @@ class Node:
         self.opaque = definition in _ANY_JSON  # whatever is here stays as it is
         self.plain_string = self.type == "string" and self.format in ("", "int-or-string")
         self._resolve = resolve
-        self._children: dict[str, Node] = {}
+        self.known: dict[str, Node] = {}  # declared fields that `child` was asked for
         self._items: Node | None = None
         self._additional: Node | None = None
 
@@ -120,16 +120,16 @@ class Node:
         return found
 
     def declares(self, key: str) -> bool:
-        return key in self._children or key in self.properties
+        return key in self.known or key in self.properties
 
     def child(self, key: str) -> Node | None:
         """The Node of member `key`; None if such a member is not allowed."""
-        found = self._children.get(key)
+        found = self.known.get(key)
         if found is None:
             raw = self.properties.get(key)
             if raw is None:
                 return self.additional
-            found = self._children[key] = self._at(raw)
+            found = self.known[key] = self._at(raw)
             if self.native:
                 self._set_zero(key, raw, found)
         return found
