@@ -10,7 +10,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from kruise_rollouts.api.apps import RollingUpdate
-from kruise_rollouts.api.int_or_percent import IntOrPercent, parse_percent
+from kruise_rollouts.api.int_or_percent import IntOrPercent, parse_percent, scaled
 
 from .plan import Slack
 
@@ -71,12 +71,13 @@ def resting_update(person: RollingUpdate, allowed: Slack, surplus: int) -> Rolli
     Surge is what exists, so that the Deployment controller neither adds nor trims. Unavailable is the person's own:
     it decides how fast pods go if somebody resumes the Deployment behind our back.
     """
-    unavailable: IntOrPercent = person.max_unavailable if person.max_unavailable is not None else 1
-    if allowed.unavailable < 1 or not _is_valid(unavailable):
+    unavailable = person.max_unavailable
+    if unavailable is None or not _is_usable(unavailable):
         unavailable = max(1, allowed.unavailable)
     return RollingUpdate(max_unavailable=unavailable, max_surge=surplus)
 
 
-def _is_valid(unavailable: IntOrPercent) -> bool:
-    """The API takes no more than 100%."""
-    return isinstance(unavailable, int) or int(unavailable[:-1]) <= 100
+def _is_usable(unavailable: IntOrPercent) -> bool:
+    """More than none, and no more than the API server takes."""
+    amount = scaled(unavailable, 100, up=True) or 0
+    return amount > 0 and (isinstance(unavailable, int) or amount <= 100)

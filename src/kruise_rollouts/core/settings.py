@@ -11,7 +11,9 @@ from msgspec.structs import replace
 
 from kruise_rollouts.api.annotations import OriginalStrategy, PartitionStrategy
 from kruise_rollouts.api.apps import Deployment, DeploymentStrategy, RollingUpdate
+from kruise_rollouts.api.int_or_percent import parse_percent
 from kruise_rollouts.api.keys import MAX_PROGRESS_SECONDS, MAX_READY_SECONDS
+from kruise_rollouts.core.plan import slack
 from kruise_rollouts.kube.effects import JsonObject
 
 RECREATE = "Recreate"
@@ -108,7 +110,7 @@ def restored_spec(
     original: OriginalStrategy, strategy: PartitionStrategy | None, *, paused: bool
 ) -> JsonObject:
     """Merge patch of the spec that gives the person's own settings back, whatever is there now."""
-    own = own_rolling_update(strategy, original)
+    own = _restorable(strategy, original)
     numbers = {"maxSurge": own.max_surge, "maxUnavailable": own.max_unavailable}
     recreates = original.type == RECREATE
     return {
@@ -120,6 +122,18 @@ def restored_spec(
             "rollingUpdate": None if recreates else numbers,
         },
     }
+
+
+def _restorable(strategy: PartitionStrategy | None, original: OriginalStrategy) -> RollingUpdate:
+    """The person's numbers as the API server takes them: it knows nothing of an annotation's absurdities."""
+    own = own_rolling_update(strategy, original)
+    if slack(own.max_surge, own.max_unavailable, 1) is None:
+        own = own_rolling_update(None, original)
+    if own.max_surge in (0, "0%") and own.max_unavailable in (0, "0%"):
+        return replace(own, max_unavailable=1)
+    if isinstance(own.max_unavailable, str) and (parse_percent(own.max_unavailable) or 0) > 100:
+        return replace(own, max_unavailable="100%")
+    return own
 
 
 def _strategy_patch(live: DeploymentStrategy, want: RollingUpdate) -> JsonObject:
