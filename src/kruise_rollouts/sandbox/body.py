@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import msgspec
-import yaml
 
-from kruise_rollouts.kube.effects import Json, JsonObject
+from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.errors import BadRequest, Cause, Details, TooLarge, UnsupportedMediaType
 
 from . import protobuf
-from .pipeline import Expected, Hooks
+from .bodies import BadBody, decode_json, decode_yaml
+from .fields import Expected, check_fields, strict_refusal
+from .pipeline import Hooks
 from .refusals import invalid_options, not_supported
 from .request import Call, Options
+from .schema import Node, custom_schema, schema_of
 from .value_check import invalid, shown
 from .writes import APPLY, JSON_PATCH, MERGE, STRATEGIC, unsupported_patch
 
@@ -37,49 +39,41 @@ def decode_body(call: Call, body: bytes, hooks: Hooks) -> Call:
         raise UnsupportedMediaType(ACCEPTED)
     if call.verb.startswith("delete"):
         return _with_delete_options(call, body)
-    expected = _expected(call)
+    expected, schema = _expected(call, hooks)
     if call.content_type == PROTOBUF:
         obj = _from_protobuf(body, expected)
     else:
-        text = _yaml_as_json(body, expected) if call.content_type == "application/yaml" else body
-        obj, problems = hooks.decode(text, expected)
-        _tell(call, problems)
-    _check_kind(obj, expected)
+        try:
+            obj, problems = check_fields(body, schema, expected, call.content_type)
+        except RecursionError:
+            raise BadRequest(f"{_unrecognised(expected)}json parse error: exceeded max depth") from None
+        _tell(call, obj, problems, expected)
     return msgspec.structs.replace(call, body=obj)
 
 
-def _expected(call: Call) -> Expected:
-    """The kind that the path takes."""
+def _expected(call: Call, hooks: Hooks) -> tuple[Expected, Node]:
+    """The kind that the path takes, and its schema."""
     resource = call.resource
     sub = resource.subresource(call.subresource) if call.subresource else None
     if sub is None or sub.kind == resource.kind:
-        return Expected(resource, resource.group, resource.version, resource.kind)
-    return Expected(None, sub.group, sub.version or resource.version, sub.kind)
+        known = hooks.schema_of(resource)
+        expected = Expected(resource.group, resource.version, resource.kind)
+    else:
+        version = sub.version or resource.version
+        expected = Expected(sub.group if sub.version else resource.group, version, sub.kind)
+        known = None
+    if known is None:
+        known = schema_of(expected.group, expected.version, expected.kind)
+    return expected, custom_schema(None) if known is None else known
 
 
-def _tell(call: Call, problems: tuple[str, ...]) -> None:
+def _tell(call: Call, obj: JsonObject, problems: tuple[str, ...], expected: Expected) -> None:
     """Refuses, warns of, or ignores unknown and duplicate fields, as fieldValidation asks. Raises BadRequest."""
     if not problems or call.options.field_validation == "Ignore":
         return
     if call.options.field_validation == "Strict":
-        raise BadRequest(f"{_strict_prefix(call)}strict decoding error: {', '.join(problems)}")
+        raise strict_refusal(obj, problems, expected)
     call.warnings.extend(problems)
-
-
-def _strict_prefix(call: Call) -> str:
-    resource = call.resource
-    if resource.custom:
-        return ""
-    return f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
-
-
-def _from_protobuf(body: bytes, expected: Expected) -> JsonObject:
-    try:
-        return protobuf.decode(body, expected.api_version, expected.kind)
-    except protobuf.Malformed as bad:
-        raise BadRequest(f"{_unrecognised(expected)}{bad}") from None
-    except LookupError as bad:
-        raise BadRequest(str(bad.args[0])) from None
 
 
 def _unrecognised(expected: Expected) -> str:
@@ -88,46 +82,17 @@ def _unrecognised(expected: Expected) -> str:
     )
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML as JSON: dates stay text."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _yaml_as_json(body: bytes, expected: Expected) -> bytes:
+def _from_protobuf(body: bytes, expected: Expected) -> JsonObject:
     try:
-        value = yaml.load(body, Loader=_Loader)
-        return msgspec.json.encode(value)
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError, ValueError, RecursionError) as bad:
-        first = str(bad).splitlines()[0] if str(bad) else "cannot be read"
-        raise BadRequest(f"{_unrecognised(expected)}yaml: {first}") from None
-
-
-def _check_kind(obj: JsonObject, expected: Expected) -> None:
-    kind, api_version = obj.get("kind") or expected.kind, obj.get("apiVersion") or expected.api_version
-    if not isinstance(kind, str) or not isinstance(api_version, str):
-        raise BadRequest(f"{_unrecognised(expected)}kind and apiVersion must be strings")
-    if (kind, api_version) == (expected.kind, expected.api_version):
-        return
-    version = api_version.rpartition("/")[2]
-    if expected.resource is not None and expected.resource.custom:
-        group = api_version.rpartition("/")[0]
-        if (kind, group) != (expected.kind, expected.group):
-            raise BadRequest(
-                f"the API version in the data ({api_version}) does not match the expected API version "
-                f"({expected.api_version})"
-                if kind == expected.kind
-                else f'{kind} in version "{version}" cannot be handled as a {expected.kind}: no kind "{kind}" is '
-                f'registered for version "{api_version}"'
-            )
-    raise BadRequest(
-        f'{kind} in version "{version}" cannot be handled as a {expected.kind}: converting ({version}.{kind}) to '
-        f"({expected.package}.{expected.kind}): unknown conversion"
-    )
+        obj = protobuf.decode(body, expected.api_version, expected.kind)
+    except protobuf.Malformed as bad:
+        raise BadRequest(f"{_unrecognised(expected)}{bad}") from None
+    except LookupError as bad:
+        raise BadRequest(str(bad.args[0])) from None
+    if (obj["apiVersion"], obj["kind"]) != (expected.api_version, expected.kind):
+        version = obj["apiVersion"].rpartition("/")[2]
+        raise BadRequest(f'{obj["kind"]} in version "{version}" cannot be handled as a {expected.kind}')
+    return obj
 
 
 def _with_patch(call: Call, body: bytes, hooks: Hooks) -> Call:
@@ -136,33 +101,40 @@ def _with_patch(call: Call, body: bytes, hooks: Hooks) -> Call:
     if call.content_type == STRATEGIC and call.resource.custom:
         raise unsupported_patch(call)
     if call.content_type in APPLY:
-        expected = _expected(call)
-        if not call.options.field_manager:
-            cause = Cause("FieldValueRequired", "Required value: is required for apply patch", "fieldManager")
-            raise invalid_options("PatchOptions", cause)
-        return msgspec.structs.replace(call, body=_applied(call, body, expected, hooks))
+        return msgspec.structs.replace(call, body=_applied(call, body, hooks))
     if call.options.force:
         cause = Cause("FieldValueForbidden", "Forbidden: may not be specified for non-apply patch", "force")
         raise invalid_options("PatchOptions", cause)
     try:
-        patch: Json = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as bad:
+        patch = decode_json(body)
+    except RecursionError:
+        raise BadRequest("error decoding patch: exceeded max depth") from None
+    except BadBody as bad:
         raise BadRequest(f"error decoding patch: {bad}") from None
+    if patch is None and call.content_type != JSON_PATCH:
+        raise BadRequest("Invalid JSON Patch")
     return msgspec.structs.replace(call, body=patch)
 
 
-def _applied(call: Call, body: bytes, expected: Expected, hooks: Hooks) -> JsonObject:
+def _applied(call: Call, body: bytes, hooks: Hooks) -> JsonObject:
     """An apply configuration: whole, of the right kind, with the name of the URL if it has none."""
-    obj, problems = hooks.decode(_yaml_as_json(body, expected), expected)
-    _tell(call, problems)
-    if (obj.get("apiVersion"), obj.get("kind")) != (expected.api_version, expected.kind):
-        version = str(obj.get("apiVersion") or "")
-        full = version if "/" in version else f"/{version}"
-        raise BadRequest(f"invalid object type: {full}, Kind={obj.get('kind') or ''}")
-    meta = obj.get("metadata")
-    if meta is None or (isinstance(meta, dict) and not meta.get("name")):
-        obj = {**obj, "metadata": {**(meta or {}), "name": call.name}}
-    return obj
+    if not call.options.field_manager:
+        cause = Cause("FieldValueRequired", "Required value: is required for apply patch", "fieldManager")
+        raise invalid_options("PatchOptions", cause)
+    expected, schema = _expected(call, hooks)
+    try:
+        given, _ = decode_yaml(body)
+    except BadBody as bad:
+        raise BadRequest(f"error decoding YAML: {bad}") from None
+    obj = given if isinstance(given, dict) else {}
+    version, kind = obj.get("apiVersion") or "", obj.get("kind") or ""
+    if (version, kind) != (expected.api_version, expected.kind):
+        full = version if "/" in str(version) else f"/{version}"
+        raise BadRequest(f"invalid object type: {full}, Kind={kind}")
+    obj, problems = check_fields(body, schema, expected, "application/yaml")
+    _tell(call, obj, problems, expected)
+    meta = obj.get("metadata") or {}
+    return obj if meta.get("name") else {**obj, "metadata": {**meta, "name": call.name}}
 
 
 class _Preconditions(msgspec.Struct, rename="camel"):

@@ -17,11 +17,10 @@ from datetime import datetime
 from random import Random
 from typing import Protocol, TypeAlias
 
-import msgspec
 from msgspec import Struct
 
 from kruise_rollouts.kube.effects import Json, JsonObject
-from kruise_rollouts.kube.errors import BadRequest, Cause
+from kruise_rollouts.kube.errors import Cause
 from kruise_rollouts.kube.patch import merge_patch
 from kruise_rollouts.kube.protocols import Clock
 
@@ -48,26 +47,6 @@ class Attempt(Struct, frozen=True):
     options: JsonObject  # CreateOptions, UpdateOptions, ... as webhooks see them
 
 
-class Expected(Struct, frozen=True):
-    """The kind a request's body must be of."""
-
-    resource: Resource | None  # None: the body is of another kind than the resource (Scale, Eviction, ...)
-    group: str
-    version: str
-    kind: str
-
-    @property
-    def api_version(self) -> str:
-        return f"{self.group}/{self.version}" if self.group else self.version
-
-    @property
-    def package(self) -> str:
-        """What Kubernetes' own messages call the group."""
-        return self.group.removesuffix(".k8s.io").removesuffix(".authorization") or "core"
-
-
-# The object in a body, and the unknown and duplicate fields in it, worded. Raises BadRequest.
-Decode: TypeAlias = Callable[[bytes, Expected], tuple[JsonObject, tuple[str, ...]]]
 Mutate: TypeAlias = Callable[[Attempt], Awaitable[tuple[JsonObject | None, tuple[str, ...]]]]
 Check: TypeAlias = Callable[[Attempt], Awaitable[tuple[str, ...]]]
 Convert: TypeAlias = Callable[[list[JsonObject], Resource, str], Awaitable[list[JsonObject]]]
@@ -89,6 +68,12 @@ class Apply(Protocol):
     def __call__(
         self, resource: Resource, applied: JsonObject, live: JsonObject | None, by: Manager, *, force: bool
     ) -> JsonObject: ...
+
+
+class CheckPatched(Protocol):
+    """What a patch has made, as the server understands it, and its unknown fields. Raises Invalid."""
+
+    def __call__(self, resource: Resource, obj: JsonObject) -> tuple[JsonObject, tuple[str, ...]]: ...
 
 
 class Strategic(Protocol):
@@ -126,23 +111,14 @@ def _merged(resource: Resource, live: JsonObject, patch: JsonObject) -> JsonObje
     return merged
 
 
+def _unchecked(resource: Resource, obj: JsonObject) -> tuple[JsonObject, tuple[str, ...]]:
+    return obj, ()
+
+
 def _applied(
     resource: Resource, applied: JsonObject, live: JsonObject | None, by: Manager, *, force: bool
 ) -> JsonObject:
     return applied if live is None else _merged(resource, live, applied)
-
-
-def _decoded(body: bytes, expected: Expected) -> tuple[JsonObject, tuple[str, ...]]:
-    wrong = (
-        f"the object provided is unrecognized (must be of type {expected.kind}): couldn't get version/kind; "
-    )
-    try:
-        obj: Json = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as bad:
-        raise BadRequest(f"{wrong}json parse error: {bad}") from None
-    if not isinstance(obj, dict):
-        raise BadRequest(f"{wrong}json parse error: an object is expected")
-    return obj, ()
 
 
 def _no_log(pod: JsonObject, container: str, query: Query) -> bytes:
@@ -168,11 +144,11 @@ class Hooks:
         self.convert: Convert = _as_is  # of custom resources, to the given apiVersion
         self.prepare: Callable[[Resource, JsonObject], JsonObject] = apply_defaults
         self.validate: Validate = validate
-        self.decode: Decode = _decoded
         self.log: Callable[[JsonObject, str, Query], bytes] = _no_log  # what a pod's container has written
         self.track: Track = _untracked
         self.apply: Apply = _applied
         self.strategic: Strategic = _merged
+        self.check_patched: CheckPatched = _unchecked
         self.schema_of: Callable[[Resource], Json] = lambda resource: None
         self.subresources: dict[tuple[str, str], Answer] = {}
         self.virtual: dict[tuple[str, str], Answer] = {}

@@ -17,6 +17,7 @@ from kruise_rollouts.kube.errors import (
 )
 
 from .resources import Resource
+from .wording import json_text, quoted
 
 MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
 
@@ -76,6 +77,12 @@ def invalid_options(kind: str, *causes: Cause) -> Invalid:
 def not_supported(field: str, shown: str, allowed: tuple[str, ...]) -> Cause:
     options = ", ".join(f'"{a}"' for a in allowed)
     return Cause("FieldValueNotSupported", f"Unsupported value: {shown}: supported values: {options}", field)
+
+
+def refused_patch(obj: JsonObject, why: str) -> Invalid:
+    """422 for what a patch has made."""
+    cause = Cause("FieldValueInvalid", f"Invalid value: {quoted(json_text(obj))}: {why}", "patch")
+    return invalid("", "", "", (cause,))
 
 
 def too_large_version(asked: int, current: int) -> ApiError:

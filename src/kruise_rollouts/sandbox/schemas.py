@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from kruise_rollouts.kube.effects import JsonObject
 
-from . import fields
 from .apply import server_side_apply
 from .crd import CustomResources, CustomVersion
-from .fields import check_fields
+from .field_types import WrongType
+from .fields import check_object
 from .openapi import OpenApi
-from .pipeline import Expected, Hooks, Manager
+from .pipeline import Hooks, Manager
+from .refusals import refused_patch
 from .resources import Registry, Resource
 from .schema import Node, custom_schema, schema_of
 from .strategic import strategic_merge
@@ -35,7 +36,7 @@ class Schemas:
         hooks.track = self._track
         hooks.apply = self._apply
         hooks.strategic = self._strategic
-        hooks.decode = self._decode
+        hooks.check_patched = self._check_patched
         hooks.openapi = OpenApi(self._registry, self._raw).respond
 
     def of(self, resource: Resource) -> Node:
@@ -60,14 +61,6 @@ class Schemas:
         version = self._customs.find(resource)
         return None if version is None else version.schema
 
-    def _decode(self, body: bytes, expected: Expected) -> tuple[JsonObject, tuple[str, ...]]:
-        if expected.resource is None:
-            known = schema_of(expected.group, expected.version, expected.kind)
-            schema = custom_schema(None) if known is None else known
-        else:
-            schema = self.of(expected.resource)
-        return check_fields(body, schema, fields.Expected(expected.group, expected.version, expected.kind))
-
     def _track(self, resource: Resource, new: JsonObject, live: JsonObject | None, by: Manager) -> JsonObject:
         schema, version = self.of(resource), resource.api_version
         return track(live, new, by.name, "Update", schema, version, by.subresource, by.now)
@@ -80,3 +73,20 @@ class Schemas:
 
     def _strategic(self, resource: Resource, live: JsonObject, patch: JsonObject) -> JsonObject:
         return strategic_merge(live, patch, self.of(resource))
+
+    def _check_patched(self, resource: Resource, obj: JsonObject) -> tuple[JsonObject, tuple[str, ...]]:
+        kind, version = obj.get("kind") or resource.kind, obj.get("apiVersion") or resource.api_version
+        if not resource.custom and (kind, version) != (resource.kind, resource.api_version):
+            raise refused_patch(obj, _other_kind(resource, str(kind), str(version)))
+        try:
+            return check_object(obj, self.of(resource))
+        except WrongType as wrong:
+            raise refused_patch(obj, str(wrong)) from wrong
+
+
+def _other_kind(resource: Resource, kind: str, api_version: str) -> str:
+    group, _, version = api_version.rpartition("/")
+    if schema_of(group, version, kind) is None:
+        return f'no kind "{kind}" is registered for version "{api_version}" in scheme "pkg/runtime/scheme.go:111"'
+    internal = f"{resource.group.split('.')[0] or 'core'}.{resource.kind}"
+    return f"converting ({version}.{kind}) to ({internal}): unknown conversion"

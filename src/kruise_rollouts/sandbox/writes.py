@@ -17,7 +17,7 @@ from kruise_rollouts.kube.patch import json_patch, merge_patch
 from . import rules
 from .metadata import check_metadata
 from .pipeline import Attempt, Manager, Parts
-from .refusals import already_exists, conflict, invalid_object, not_allowed, not_found
+from .refusals import already_exists, conflict, invalid_object, not_allowed, not_found, refused_patch
 from .request import Call
 from .store import Entry
 from .subresources import view_of
@@ -185,14 +185,26 @@ class Writer:
             # An apply works on the object itself: that is where the owners of its fields are.
             shown = live if owned else view.read(live)
             wanted = change(shown)
-            if call.verb == "patch":
-                wanted = self._named(call, wanted)
+            if call.verb == "patch" and not call.owing:
+                wanted = self._patched(call, wanted, whole=shown is live)
             self._check_identity(call, wanted, live)
             new = wanted if shown is live else view.write(live, wanted)
             stored = await self._replace_once(call, entry, live, new, owned=owned)
             if stored is not None:
                 return view.read(stored)
         raise conflict(resource, call.name)
+
+    def _patched(self, call: Call, wanted: JsonObject, *, whole: bool) -> JsonObject:
+        """What a patch has made, checked like a body. Raises Invalid, BadRequest."""
+        if whole:
+            wanted, problems = self._parts.hooks.check_patched(call.resource, wanted)
+            if problems and call.options.field_validation == "Strict":
+                raise refused_patch(wanted, f"strict decoding error: {', '.join(problems)}")
+            if call.options.field_validation != "Ignore":
+                call.warnings.extend(problems)
+        elif not isinstance(wanted.get("metadata"), dict | None):
+            raise refused_patch(wanted, "metadata must be an object")
+        return self._named(call, wanted)
 
     def _check_identity(self, call: Call, wanted: JsonObject, live: JsonObject) -> None:
         """Refuses a change made for another version or another incarnation of the object."""
