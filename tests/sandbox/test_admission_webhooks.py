@@ -20,6 +20,7 @@ from kruise_rollouts.sandbox.server import Server
 Json = Any
 Answer = Callable[[Json], Json]
 
+VALIDATING = ("admissionregistration.k8s.io", "validatingwebhookconfigurations")
 ALLOW: Json = {"allowed": True}
 
 
@@ -64,14 +65,14 @@ class World:
     ) -> None:
         """A configuration `name` with one webhook of that name for ConfigMaps."""
         self.answers[name] = answer
-        await self.configuration(name, {"name": name, **webhook}, mutating=mutating)
+        await self.configuration(name, {"name": f"{name}.example.com", **webhook}, mutating=mutating)
 
     async def configuration(self, name: str, *webhooks: Json, mutating: bool = False) -> None:
         plural = "mutatingwebhookconfigurations" if mutating else "validatingwebhookconfigurations"
         kind = "MutatingWebhookConfiguration" if mutating else "ValidatingWebhookConfiguration"
         complete = [
             {
-                "clientConfig": {"url": f"https://hooks.test/{w['name']}"},
+                "clientConfig": {"url": f"https://hooks.test/{name}"},
                 "admissionReviewVersions": ["v1"],
                 "sideEffects": "None",
                 "rules": [
@@ -181,24 +182,29 @@ async def test_validating_webhooks_are_asked_at_once(world: World) -> None:
 @pytest.mark.parametrize(
     ("answer", "code", "reason", "message"),
     [
-        ({"allowed": False}, 400, "", 'admission webhook "v" denied the request without explanation'),
+        (
+            {"allowed": False},
+            400,
+            "",
+            'admission webhook "v.example.com" denied the request without explanation',
+        ),
         (
             {"allowed": False, "status": {"message": "because I say so"}},
             400,
             "",
-            'admission webhook "v" denied the request: because I say so',
+            'admission webhook "v.example.com" denied the request: because I say so',
         ),
         (
             {"allowed": False, "status": {"reason": "OnlyReason"}},
             400,
             "OnlyReason",
-            'admission webhook "v" denied the request: OnlyReason',
+            'admission webhook "v.example.com" denied the request: OnlyReason',
         ),
         (
             {"allowed": False, "status": {"message": "teapot", "code": 418, "reason": "Teapot"}},
             418,
             "Teapot",
-            'admission webhook "v" denied the request: teapot',
+            'admission webhook "v.example.com" denied the request: teapot',
         ),
     ],
 )
@@ -235,7 +241,9 @@ async def test_an_unusable_answer_fails_the_request(world: World, answer: Json, 
     await world.hook("v", lambda _: answer)
     error = await refusal(world)
     assert error.code == 500
-    assert error.message.startswith(f'Internal error occurred: failed calling webhook "v": {message}')
+    assert error.message.startswith(
+        f'Internal error occurred: failed calling webhook "v.example.com": {message}'
+    )
 
 
 @pytest.mark.parametrize(("answer", "message"), UNUSABLE)
@@ -273,7 +281,7 @@ async def test_a_webhook_that_hangs_is_given_up_after_its_timeout(world: World) 
     await world.hook("v", timeoutSeconds=2)
     error = await refusal(world)
     assert error.message == (
-        'Internal error occurred: failed calling webhook "v": failed to call webhook: '
+        'Internal error occurred: failed calling webhook "v.example.com": failed to call webhook: '
         'Post "https://hooks.test/v?timeout=2s": context deadline exceeded'
     )
 
@@ -393,9 +401,17 @@ async def test_a_failing_match_condition_is_passed_over_if_failures_are_ignored(
 
 
 async def test_a_webhook_with_side_effects_refuses_a_dry_run(world: World) -> None:
-    await world.hook("v", sideEffects="Unknown")
+    await world.hook("v")
+    store = world.server.store
+    [config] = store.list(*VALIDATING)
+    entry = store.entry(*VALIDATING, "", "v")
+    assert entry is not None
+    # Such a configuration can only be an old one: v1 does not take it any more.
+    store.update(
+        *VALIDATING, {**config, "webhooks": [{**config["webhooks"][0], "sideEffects": "Unknown"}]}, entry
+    )
     error = await refusal(world, dry_run=True)
-    assert (error.code, error.message) == (400, 'admission webhook "v" does not support dry run')
+    assert (error.code, error.message) == (400, 'admission webhook "v.example.com" does not support dry run')
 
 
 async def test_a_dry_run_is_announced_to_the_webhook(world: World) -> None:

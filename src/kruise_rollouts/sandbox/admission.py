@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import msgspec
 
 from kruise_rollouts.kube.effects import JsonObject
-from kruise_rollouts.kube.errors import ApiError
+from kruise_rollouts.kube.errors import ApiError, Cause
 
 from . import builtin_admission
 from .callers import Caller, NoCaller
@@ -23,6 +23,7 @@ from .resources import Resource
 from .rules import new_uid
 from .subresources import view_of
 from .webhook_match import Hook, matched_resource, parse_hooks, selects
+from .webhook_rules import default_webhooks, validate_webhooks
 from .webhooks import CallError, Denied, Verdict, apply_patch, ask, internal, no_dry_run, review_of
 
 _GROUP = "admissionregistration.k8s.io"
@@ -38,8 +39,22 @@ class Admission:
         self._parsed: dict[int, tuple[JsonObject, tuple[Hook, ...]]] = {}  # by id of the configuration
 
     def install(self) -> None:
-        self._parts.hooks.mutate = self.mutate
-        self._parts.hooks.check = self.check
+        """Joins in at the server's hooks; configurations of webhooks are completed and checked from now on."""
+        hooks = self._parts.hooks
+        hooks.mutate, hooks.check = self.mutate, self.check
+        prepare, validate = hooks.prepare, hooks.validate
+
+        def prepare_webhooks(resource: Resource, obj: JsonObject) -> JsonObject:
+            return default_webhooks(obj) if _configures(resource) else prepare(resource, obj)
+
+        def validate_webhooks_too(
+            resource: Resource, new: JsonObject, old: JsonObject | None, subresource: str
+        ) -> tuple[Cause, ...]:
+            if _configures(resource):
+                return validate_webhooks(new)
+            return validate(resource, new, old, subresource)
+
+        hooks.prepare, hooks.validate = prepare_webhooks, validate_webhooks_too
 
     async def mutate(self, attempt: Attempt) -> tuple[JsonObject | None, tuple[str, ...]]:
         """The object as it should be stored, and warnings. Raises ApiError to refuse."""
@@ -204,6 +219,10 @@ class Admission:
         if failed and hook.fails:
             raise builtin_admission.forbidden(attempt, failed)
         return not failed
+
+
+def _configures(resource: Resource) -> bool:
+    return resource.group == _GROUP and resource.plural.endswith("webhookconfigurations")
 
 
 def _shown(attempt: Attempt) -> Attempt:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from kruise_rollouts.kube.effects import Json, JsonObject
 from kruise_rollouts.kube.errors import Cause
 
+from .client_rules import client_causes, review_version_causes
 from .crd_names import APPROVAL, is_protected, is_true, storage_version
 from .metadata import SUBDOMAIN_RULE
 from .schema_rules import schema_causes
@@ -225,40 +226,7 @@ def _conversion(conversion: JsonObject) -> Iterator[Cause]:
         yield required("spec.conversion.webhookClientConfig", "required when strategy is set to Webhook")
     else:
         yield from client_causes(client, "spec.conversion.webhookClientConfig")
-    if not versions:
-        yield required(at)
-    elif not {"v1", "v1beta1"} & set(versions):
-        yield invalid(at, versions, "must include at least one of v1, v1beta1")
-
-
-def client_causes(client: JsonObject, at: str) -> Iterator[Cause]:
-    """What is wrong with a webhook's clientConfig."""
-    url, service = client.get("url"), client.get("service")
-    if (url is None) == (service is None):
-        yield required(at, "exactly one of url or service is required")
-        return
-    if url is not None:
-        parts = urlsplit(url)
-        if parts.scheme != "https":
-            why = "'https' is the only allowed URL scheme; desired format: https://host[/path]"
-            yield invalid(f"{at}.url", parts.scheme, why)
-        if not parts.netloc:
-            yield invalid(
-                f"{at}.url", parts.netloc, "host must be specified; desired format: https://host[/path]"
-            )
-    elif service is not None:
-        for field in ("name", "namespace"):
-            if not service.get(field):
-                yield required(
-                    f"{at}.service.{field}", f"service {field} is required" if field == "name" else ""
-                )
-        port, path = service.get("port"), service.get("path")
-        if port is not None and not 1 <= port <= 65535:
-            yield invalid(
-                f"{at}.service.port", port, "port is not valid: must be between 1 and 65535, inclusive"
-            )
-        if path and not path.startswith("/"):
-            yield invalid(f"{at}.service.path", path, "must start with a '/'")
+    yield from review_version_causes(versions, at, "")
 
 
 def _approval(new: JsonObject) -> Iterator[Cause]:
