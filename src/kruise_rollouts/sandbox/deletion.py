@@ -22,8 +22,13 @@ from .writes import RETRIES, attempt_of
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
 DEFAULT_GRACE_SECONDS = 30
 _CRDS = ("apiextensions.k8s.io", "customresourcedefinitions")
+JOBS = ("batch", "jobs")
+PODS_STAY = (
+    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or "
+    "set propagationPolicy=Orphan to suppress this warning"
+)
 # Kinds whose dependents stay unless the request says otherwise.
-_ORPHANED_BY_DEFAULT = frozenset((("", "replicationcontrollers"), ("batch", "jobs")))
+_ORPHANED_BY_DEFAULT = frozenset((("", "replicationcontrollers"), JOBS))
 # Kinds that answer a delete with the object that was deleted.
 _ANSWERED_WITH_OBJECT = frozenset((
     "pods", "services", "serviceaccounts", "persistentvolumes", "persistentvolumeclaims", "podtemplates",
@@ -48,6 +53,8 @@ class Deleter:
             if self._reader.entry(call) is not entry:
                 continue
             call.warnings.extend(warnings)
+            if call.resource.storage == JOBS and call.options.propagation == "" and not call.owing:
+                call.warnings.append(PODS_STAY)
             return await self._delete(call, entry, live)
         raise conflict(call.resource, call.name)
 
@@ -60,8 +67,7 @@ class Deleter:
                 if call.options.dry_run
                 else await parts.load(parts.store.delete(*resource.storage, entry), resource)
             )
-            answer = not resource.group and resource.plural in _ANSWERED_WITH_OBJECT
-            return gone if answer or resource.plural in _ANSWERED_WITH_OBJECT else _success(resource, gone)
+            return gone if resource.plural in _ANSWERED_WITH_OBJECT else _success(resource, gone)
         if call.options.dry_run or marked is live:
             return marked
         stored = await parts.save(marked, resource)

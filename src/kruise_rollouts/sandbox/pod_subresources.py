@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.errors import ApiError, BadRequest, Cause, Details, InternalError, TooManyRequests
 
@@ -31,6 +33,9 @@ class PodActions:
         node = target.get("name") or ""
         if target.get("kind") not in (None, "", "Node") or not node:
             raise BadRequest("a Binding must name a node as its target")
+        given = (call.body or {}).get("metadata") or {}
+        if given.get("name", call.name) != call.name:
+            raise BadRequest("name in URL does not match name in Binding object")
         entry = self._parts.store.entry("", "pods", call.ns, call.name)
         if entry is None:
             raise not_found(call.resource, call.name)
@@ -56,7 +61,6 @@ class PodActions:
             "lastTransitionTime": now,
         }
         others = [c for c in status.get("conditions") or () if c.get("type") != "PodScheduled"]
-        given = (call.body or {}).get("metadata") or {}
         new_meta = {**meta}  # the generation stays: the server changes the spec here, not a client
         if given.get("annotations"):
             new_meta["annotations"] = {**(meta.get("annotations") or {}), **given["annotations"]}
@@ -68,6 +72,12 @@ class PodActions:
         }
         self._parts.store.update("", "pods", bound, entry)
         return SUCCESS
+
+    async def bind_named(self, call: Call) -> JsonObject:
+        """The same for a Binding that names its pod itself."""
+        name = ((call.body or {}).get("metadata") or {}).get("name") or ""
+        pods = self._parts.registry.find("", "v1", "pods")
+        return await self.bind(msgspec.structs.replace(call, name=name, resource=pods or call.resource))
 
     async def evict(self, call: Call) -> JsonObject:
         """Deletes the pod unless a PodDisruptionBudget forbids it now. Raises TooManyRequests, NotFound."""

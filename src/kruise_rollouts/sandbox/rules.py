@@ -176,8 +176,10 @@ def _next_status(resource: Resource, new: JsonObject, live: JsonObject) -> JsonO
     was = live["metadata"]
     if resource.storage in _STATUS_WITH_METADATA:
         meta = _kept(new["metadata"], was)
-        if "ownerReferences" in was:
-            meta["ownerReferences"] = was["ownerReferences"]
+        for key in ("ownerReferences", *(("labels",) if resource.storage == ("apps", "deployments") else ())):
+            meta.pop(key, None)
+            if key in was:
+                meta[key] = was[key]
     else:
         meta = {**was}
         if "managedFields" in new["metadata"]:

@@ -64,6 +64,7 @@ class Server:
         self._pods = PodActions(self.parts, self.deleter)
         self.hooks.subresources.setdefault(("pods", "binding"), self._pods.bind)
         self.hooks.subresources.setdefault(("pods", "eviction"), self._pods.evict)
+        self.hooks.virtual.setdefault(("", "bindings"), self._pods.bind_named)
 
     async def call(
         self,

@@ -7,8 +7,14 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from kruise_rollouts.kube.effects import Json, JsonObject
+from kruise_rollouts.kube.errors import Cause
 
+from . import value_check
+from .field_types import WrongType
+from .fields import check_object
+from .refusals import refused_patch
 from .resources import Resource, Scale
+from .schema import schema_of
 from .selectors import of_object, text_of
 
 
@@ -45,6 +51,23 @@ def _read_scale(live: JsonObject, scale: Scale) -> JsonObject:
 
 def _write_scale(live: JsonObject, shown: JsonObject, scale: Scale) -> JsonObject:
     return _put(live, scale.spec_path.split("."), (shown.get("spec") or {}).get("replicas") or 0)
+
+
+def check_scale(scale: JsonObject) -> JsonObject:
+    """A patched Scale, its fields of the right types. Raises Invalid."""
+    node = schema_of("autoscaling", "v1", "Scale")
+    if node is None:
+        return scale
+    try:
+        return check_object(scale, node)[0]
+    except WrongType as wrong:
+        raise refused_patch(scale, str(wrong)) from wrong
+
+
+def negative_scale(scale: JsonObject) -> Cause:
+    return value_check.invalid(
+        "spec.replicas", scale["spec"]["replicas"], "must be greater than or equal to 0"
+    )
 
 
 def view_of(resource: Resource, subresource: str) -> View | None:

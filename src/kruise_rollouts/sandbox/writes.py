@@ -17,10 +17,10 @@ from kruise_rollouts.kube.patch import json_patch, merge_patch
 from . import rules
 from .metadata import check_metadata
 from .pipeline import Attempt, Manager, Parts
-from .refusals import already_exists, conflict, invalid_object, not_allowed, not_found, refused_patch
+from .refusals import already_exists, conflict, invalid, invalid_object, not_allowed, not_found, refused_patch
 from .request import Call
 from .store import Entry
-from .subresources import view_of
+from .subresources import check_scale, negative_scale, view_of
 
 Change: TypeAlias = Callable[[JsonObject], JsonObject]
 
@@ -188,6 +188,8 @@ class Writer:
             if call.verb == "patch" and not call.owing:
                 wanted = self._patched(call, wanted, whole=shown is live)
             self._check_identity(call, wanted, live)
+            if shown is not live and (wanted.get("spec") or {}).get("replicas", 0) < 0:
+                raise invalid("Scale", "autoscaling", call.name, (negative_scale(wanted),))
             new = wanted if shown is live else view.write(live, wanted)
             stored = await self._replace_once(call, entry, live, new, owned=owned)
             if stored is not None:
@@ -202,8 +204,8 @@ class Writer:
                 raise refused_patch(wanted, f"strict decoding error: {', '.join(problems)}")
             if call.options.field_validation != "Ignore":
                 call.warnings.extend(problems)
-        elif not isinstance(wanted.get("metadata"), dict | None):
-            raise refused_patch(wanted, "metadata must be an object")
+        else:
+            wanted = check_scale(wanted)
         return self._named(call, wanted)
 
     def _check_identity(self, call: Call, wanted: JsonObject, live: JsonObject) -> None:
