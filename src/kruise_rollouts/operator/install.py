@@ -20,8 +20,8 @@ from kruise_rollouts.kube.patch import merge_diff
 from kruise_rollouts.kube.protocols import Api, Clock
 
 from .installation import Installation, all_objects, crd_objects, webhook_objects
-from .webhook_configurations import MUTATING, VALIDATING, Target, conversion_client
-from .webhooks import INDIFFERENT_PATHS
+from .webhook_configurations import MUTATING, VALIDATING, Target
+from .webhooks import CONVERT_PATH, INDIFFERENT_PATHS
 
 APPLY_PATCH = "application/apply-patch+yaml"
 MERGE_PATCH = "application/merge-patch+json"
@@ -134,6 +134,15 @@ def _reachable(obj: JsonObject, target: Target) -> JsonObject:
     return made
 
 
+def _client(target: Target, path: str, live: JsonObject) -> JsonObject:
+    """How `path` is reached; the Service's port is whatever the Service was installed with."""
+    client = target.client(path)
+    port = (live.get("service") or {}).get("port")
+    if "service" in client and port:
+        client["service"]["port"] = port
+    return client
+
+
 def _path_of(client: JsonObject) -> str:
     service = client.get("service")
     if service:
@@ -143,7 +152,9 @@ def _path_of(client: JsonObject) -> str:
 
 
 def _convertible(obj: JsonObject, target: Target) -> JsonObject:
-    return {**obj, "spec": {**obj["spec"], "conversion": conversion(conversion_client(target))}}
+    webhook = obj["spec"].get("conversion", {}).get("webhook") or {}
+    client = _client(target, CONVERT_PATH, webhook.get("clientConfig") or {})
+    return {**obj, "spec": {**obj["spec"], "conversion": conversion(client)}}
 
 
 async def _change(api: Api, kind: Kind, name: str, change: Callable[[JsonObject], JsonObject]) -> None:
