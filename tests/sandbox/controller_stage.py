@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Protocol
@@ -184,7 +185,9 @@ class Play:
         """The ReplicaSets (by image) come to these sizes, and status to (replicas, availableReplicas, updatedReplicas)."""
 
         async def look() -> Any:
-            found = {image_tag(rs): rs["spec"]["replicas"] for rs in await self.sets()}
+            found: Counter[str] = Counter()
+            for rs in await self.sets():
+                found[image_tag(rs)] += rs["spec"]["replicas"]
             status = (await self.deployment())["status"]
             seen = tuple(status.get(k, 0) for k in ("replicas", "availableReplicas", "updatedReplicas"))
             alive = [p for p in await self.place.list(POD) if not p["metadata"].get("deletionTimestamp")]

@@ -119,6 +119,31 @@ async def recreate_waits_for_the_last_old_pod(play: Play) -> None:
 
 
 @story
+async def recreate_starts_nothing_while_an_old_pod_still_stops(play: Play) -> None:
+    slow = {"metadata": {"annotations": {"sim/terminate-delay": "4s"}, "labels": {"app": "web"}}}
+    await play.deploy(replicas=2, strategy={"type": "Recreate"})
+    await play.patch(template=slow)
+    await play.rests({"v1": 2}, (2, 2, 2))
+    await play.image("v2")
+    await play.place.wait(2)
+    status = (await play.deployment())["status"]
+    assert (status.get("replicas", 0), status["terminatingReplicas"]) == (0, 2)
+    await play.rests({"v2": 2}, (2, 2, 2))
+    assert (await play.deployment())["status"]["terminatingReplicas"] == 0
+
+
+@story
+async def a_rolling_update_does_not_wait_for_pods_that_stop(play: Play) -> None:
+    slow = {"metadata": {"annotations": {"sim/terminate-delay": "20s"}, "labels": {"app": "web"}}}
+    await play.deploy(replicas=3)
+    await play.patch(template=slow)
+    await play.rests({"v1": 3}, (3, 3, 3))
+    await play.image("v2")
+    await play.rests({"v2": 3}, (3, 3, 3), seconds=10)
+    assert (await play.deployment())["status"]["terminatingReplicas"] == 3
+
+
+@story
 async def old_replica_sets_beyond_the_history_limit_go(play: Play) -> None:
     await play.deploy(replicas=1, revisionHistoryLimit=1)
     for image in ("v2", "v3", "v4"):

@@ -127,6 +127,14 @@ def test_a_changed_image_restarts_the_container() -> None:
     assert container(later)["imageID"].startswith("app@sha256:")
 
 
+def test_a_node_that_has_forgotten_everything_leaves_running_pods_alone() -> None:
+    pod = a_pod(sim_ready_delay="20s")
+    pod["status"] = after(30, pod)
+    at = START + timedelta(seconds=31)
+    run = advance(None, pod, pod["status"]["podIP"], at)
+    assert pod_at(pod, run, "172.31.0.10", KNOBS, at).status == pod["status"]
+
+
 def test_a_readiness_gate_keeps_a_pod_unready_until_somebody_opens_it() -> None:
     pod = a_pod()
     pod["spec"]["readinessGates"] = [{"conditionType": "example.com/open"}]

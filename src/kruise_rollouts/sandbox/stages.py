@@ -96,7 +96,7 @@ def advance(run: PodRun | None, pod: JsonObject, ip: str, now: datetime) -> PodR
     """What the node knows once it has seen this version of the pod; a changed image restarts its container."""
     containers = facts.spec(pod).get("containers") or ()
     if run is None:
-        return PodRun(now, ip, tuple(ContainerRun(c["name"], c.get("image", ""), now) for c in containers))
+        run = _found(pod, ip, now)
     known = {c.name: c for c in run.containers}
     if all(c["name"] in known and known[c["name"]].image == c.get("image", "") for c in containers):
         return run
@@ -111,6 +111,24 @@ def advance(run: PodRun | None, pod: JsonObject, ip: str, now: datetime) -> PodR
         else:
             renewed.append(_restarted(old, pod, image, now))
     return PodRun(run.since, run.ip, tuple(renewed))
+
+
+def _found(pod: JsonObject, ip: str, now: datetime) -> PodRun:
+    """A pod this node has no memory of: new, or started before this process."""
+    status = facts.status(pod)
+    since = facts.time_at(status.get("startTime")) or now
+    shown = {s["name"]: s for s in status.get("containerStatuses") or ()}
+    loops = any(k in facts.annotations_of(pod) for k in (EXIT_AFTER, CRASH_LOOP))
+    runs = []
+    for c in facts.spec(pod).get("containers") or ():
+        seen = shown.get(c["name"], {})
+        # Of one that exits again and again the restarts follow from the time; of others only the status knows.
+        restarts = 0 if loops else int(seen.get("restartCount") or 0)
+        image = seen.get("image") or c.get("image", "")
+        runs.append(
+            ContainerRun(c["name"], image, since, restarts, {} if loops else seen.get("lastState") or {})
+        )
+    return PodRun(since, ip, tuple(runs))
 
 
 def _restarted(old: ContainerRun, pod: JsonObject, image: str, now: datetime) -> ContainerRun:
