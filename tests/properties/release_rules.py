@@ -57,9 +57,9 @@ class Rules:
         steps = spec["strategy"]["canary"]["steps"]
         index, following = sub.get("currentStepIndex", 0), sub.get("nextStepIndex", 0)
         natural = index + 1 if index < len(steps) else -1
-        if rollout["status"].get("phase") not in ("Progressing", "Healthy"):
-            self.granted = 10**6
-        elif _reason(rollout) in ("Finalising", "Cancelling", "Completed") and self._is_current(rollout):
+        if rollout["status"].get("phase") not in ("Progressing", "Healthy") or (
+            _reason(rollout) in ("Finalising", "Cancelling", "Completed") and self._is_current(rollout)
+        ):
             self.granted = 10**6
         elif _reason(rollout) in ("InRolling", "Paused") and self._is_current(rollout):
             allowed = max(1, index) if index else 0
@@ -69,12 +69,15 @@ class Rules:
                 allowed = max(allowed, following)
             while 1 <= allowed < len(steps) and steps[allowed - 1]["pause"].get("duration") == 0:
                 allowed += 1  # goes on by itself within the same moment
-            assert not self.steps_count or index <= max(self.granted, 1), f"step {index} was never granted, {self.granted} was"
+            assert not self.steps_count or index <= max(self.granted, 1), (
+                f"step {index} was never granted, {self.granted} was"
+            )
             self.granted = max(self.granted, allowed)
 
     def _is_current(self, rollout: JsonObject) -> bool:
         """The status speaks of the revision that the Deployment has."""
-        return self.stage.revision_of(self._image()) == rollout["status"]["canaryStatus"].get("canaryRevision")
+        sub = rollout["status"].get("canaryStatus") or {}
+        return self.stage.revision_of(self._image()) == sub.get("canaryRevision")
 
     def _check_steps(self) -> None:
         rollout = stage_status(self.stage)
@@ -97,7 +100,9 @@ class Rules:
         if not self.capacity:
             self.capacity = ready >= wanted - self.unavailable and len(native.pods) <= wanted + self.surge
             return
-        assert ready >= wanted - self.unavailable, f"{ready} ready of {wanted}, {self.unavailable} may be missing"
+        assert ready >= wanted - self.unavailable, (
+            f"{ready} ready of {wanted}, {self.unavailable} may be missing"
+        )
         total = sum(r["spec"]["replicas"] for r in native.replica_sets.values())
         assert total <= wanted + self.surge, f"{total} pods for {wanted}, {self.surge} more are allowed"
 
@@ -126,5 +131,5 @@ def _has_waited(sub: JsonObject, steps: list[Any], index: int, now: datetime) ->
     if sub.get("currentStepState") != "StepPaused" or not 1 <= index <= len(steps):
         return False
     duration = steps[index - 1]["pause"].get("duration")
-    since = datetime.fromisoformat(sub["lastUpdateTime"].replace("Z", "+00:00"))
+    since = datetime.fromisoformat(sub.get("lastUpdateTime", "1970-01-01T00:00:00Z").replace("Z", "+00:00"))
     return duration is not None and now >= since + timedelta(seconds=duration)

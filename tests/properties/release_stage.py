@@ -91,7 +91,8 @@ class Stage:
             "engine": DeploymentEngine(),
         }
         self._forget()
-        self.create(ROLLOUT_REF, a_rollout(steps))
+        if steps:
+            self.create(ROLLOUT_REF, a_rollout(steps))
         self._publish()
 
     # --- caches ------------------------------------------------------------------------------------------------------
@@ -154,7 +155,10 @@ class Stage:
         self.pod_lists += 1
         return tuple(
             msgspec.structs.replace(
-                p, metadata=msgspec.structs.replace(p.metadata, labels={**p.metadata.labels, **self.labels.get(p.metadata.name, {})})
+                p,
+                metadata=msgspec.structs.replace(
+                    p.metadata, labels={**p.metadata.labels, **self.labels.get(p.metadata.name, {})}
+                ),
             )
             for p in self.native.seen_pods()
         )
@@ -331,11 +335,22 @@ class Stage:
         try:
             for _ in range(6):
                 try:
-                    wake = run(fold(self.controllers[name], KEY, self.world, apply=self._apply, tell=self.notes.append, clock=_Clock(self)))
+                    wake = run(
+                        fold(
+                            self.controllers[name],
+                            KEY,
+                            self.world,
+                            apply=self._apply,
+                            tell=self.notes.append,
+                            clock=_Clock(self),
+                        )
+                    )
                 except (Conflict, NotFound):
                     continue
                 if wake is not None:
-                    self.due[name] = min(wake, self.due.get(name, wake)) if self.due.get(name, wake) > self.now else wake
+                    self.due[name] = (
+                        min(wake, self.due.get(name, wake)) if self.due.get(name, wake) > self.now else wake
+                    )
                 return
             raise AssertionError(f"{name}: conflicts without end")
         except Crash:
@@ -430,7 +445,9 @@ def _joined(one: JsonObject, other: JsonObject) -> JsonObject:
     """Both merge patches in one; nulls of both are kept."""
     out = dict(one)
     for key, value in other.items():
-        out[key] = _joined(one[key], value) if isinstance(value, dict) and isinstance(one.get(key), dict) else value
+        out[key] = (
+            _joined(one[key], value) if isinstance(value, dict) and isinstance(one.get(key), dict) else value
+        )
     return out
 
 

@@ -39,8 +39,8 @@ def align(seen: RolloutSnapshot) -> Todo | None:
         return Todo("the BatchRelease to begin", (Create(seen.release_ref, _body(seen)),))
     if release.metadata.deletion_timestamp is not None:
         return Todo("the last BatchRelease to be gone")
-    if is_spent(release):
-        # It has let go of the workload; only a new one claims it again.
+    if is_spent(release) or _is_of_another_revision(release, seen):
+        # It has let go of the workload, or will not move it: only a new one claims it again.
         return Todo("the last BatchRelease to be gone", (Delete(seen.release_ref, uid=release.metadata.uid),))
     wanted = _spec(seen)
     if release.spec == wanted:
@@ -53,6 +53,12 @@ def is_spent(release: BatchRelease) -> bool:
     """It was told to finish, or has finished."""
     done = release.status.phase in (ReleasePhase.FINALIZING, ReleasePhase.COMPLETED)
     return done or release.spec.release_plan.batch_partition is None
+
+
+def _is_of_another_revision(release: BatchRelease, seen: RolloutSnapshot) -> bool:
+    known = release.status.update_revision
+    begun = known != "" or release.status.phase == ReleasePhase.PROGRESSING
+    return seen.workload is not None and begun and known != seen.workload.state.update_revision
 
 
 def relabel(seen: RolloutSnapshot) -> tuple[Patch, ...]:
