@@ -13,7 +13,11 @@ from kruise_rollouts.kube.effects import JsonObject
 
 
 def a_plan(*sizes: int | str, partition: int | None = 0, **more: Any) -> JsonObject:
-    plan: JsonObject = {"batches": [{"canaryReplicas": s} for s in sizes], "rollingStyle": "Partition", **more}
+    plan: JsonObject = {
+        "batches": [{"canaryReplicas": s} for s in sizes],
+        "rollingStyle": "Partition",
+        **more,
+    }
     return plan if partition is None else {**plan, "batchPartition": partition}
 
 
@@ -116,7 +120,10 @@ def test_a_deleted_one_lets_go_and_leaves_the_workload_as_it_is() -> None:
     stage.act(lambda: stage.delete(RELEASE_REF))
     stage.finish()
     assert RELEASE_REF not in stage.objects and new_pods(stage) == 2
-    assert "batchrelease.rollouts.kruise.io/control-info" not in stage.native.deployment["metadata"]["annotations"]
+    assert (
+        "batchrelease.rollouts.kruise.io/control-info"
+        not in stage.native.deployment["metadata"]["annotations"]
+    )
 
 
 def test_failures_within_the_threshold_do_not_stop_a_batch() -> None:

@@ -16,7 +16,9 @@ from kruise_rollouts.api.rollouts_v1beta1 import BatchRelease, Rollout
 from kruise_rollouts.core import batch, rolling, rollout, steps
 
 a_number = st.integers(-5, 60) | st.integers(-(2**31), 2**31 - 1)
-a_word = st.sampled_from(["", "x", "StepReady", "Healthy", "h1", *StepState, *RolloutPhase, *ReleasePhase, *BatchState])
+a_word = st.sampled_from(
+    ["", "x", "StepReady", "Healthy", "h1", *StepState, *RolloutPhase, *ReleasePhase, *BatchState]
+)
 a_time = st.sampled_from(["2026-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "2099-01-01T00:00:00Z"])
 a_condition = st.fixed_dictionaries(
     {
@@ -81,7 +83,8 @@ def write_status(stage: Stage, ref: Any, status: Any) -> None:
     limits=numbers,
     edits=st.lists(
         st.tuples(
-            st.tuples(st.just(ROLLOUT_REF), a_rollout_status) | st.tuples(st.just(RELEASE_REF), a_release_status),
+            st.tuples(st.just(ROLLOUT_REF), a_rollout_status)
+            | st.tuples(st.just(RELEASE_REF), a_release_status),
             st.integers(0, 12),
         ),
         min_size=1,

@@ -14,9 +14,7 @@ OURS = ("rollouts.kruise.io/", "batchrelease.rollouts.kruise.io/")
 KEPT = "rollouts.kruise.io/workload-type"
 
 an_amount = st.integers(1, 100).map(lambda n: f"{n}%") | st.integers(0, 12)
-a_plan = st.lists(
-    st.builds(a_step, an_amount, st.sampled_from([None, None, 0, 5])), min_size=1, max_size=4
-)
+a_plan = st.lists(st.builds(a_step, an_amount, st.sampled_from([None, None, 0, 5])), min_size=1, max_size=4)
 numbers = st.sampled_from([("25%", "25%"), (1, 0), (0, 1), (3, 2), ("100%", 0)])
 an_act = st.one_of(
     st.tuples(st.just("image"), st.integers(1, 4)),

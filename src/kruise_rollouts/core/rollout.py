@@ -268,6 +268,15 @@ class Row(Struct, frozen=True):
 
 
 CASES: tuple[Case, ...] = (_deleted, _not_adopted, _disabled, _without_workload, _stalled, _by_phase)
+# What the cases do to any phase, for people to see in docs/states: (when, from, to); "" is any.
+ARROWS: tuple[tuple[str, str, RolloutPhase], ...] = (
+    ("deleted", "", P.TERMINATING),
+    ("workload gone", "", P.INITIAL),
+    ("disabled while a release stands", P.PROGRESSING, P.DISABLING),
+    ("given back", P.DISABLING, P.DISABLED),
+    ("disabled", P.INITIAL, P.DISABLED),
+    ("disabled", P.HEALTHY, P.DISABLED),
+)
 PHASES: dict[str, Row] = {
     "": Row(_initial, (P.HEALTHY,)),
     P.INITIAL: Row(_initial, (P.HEALTHY,)),
