@@ -83,7 +83,7 @@ def _stored(new: JsonObject, entries: list[JsonObject]) -> JsonObject:
     before = entries_of(new)
     if before is None and not entries:
         return new
-    if before is not None and len(before) == len(entries) and all(map(_is, before, entries)):
+    if before and len(before) == len(entries) and all(map(_is, before, entries)):
         return new
     return with_managed(new, entries)
 
