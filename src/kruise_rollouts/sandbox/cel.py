@@ -33,7 +33,7 @@ __all__ = ["CelCompileError", "CelError", "Program", "cel_library", "compile_cel
 Scope: TypeAlias = dict[str, Json]
 Step: TypeAlias = Callable[[Scope], Any]
 
-_NAMESPACES = ("optional", "sets", "strings", "math", "lists", "format", "ip", "cidr", "base64")
+NAMESPACES = ("optional", "sets", "strings", "math", "lists", "format", "ip", "cidr", "base64")
 _ESCAPED = {"__underscores__": "__", "__dot__": ".", "__dash__": "-", "__slash__": "/"}
 _KEYWORDS = RESERVED | {"true", "false", "null", "in"}
 
@@ -61,11 +61,12 @@ def compile_cel(source: str, variables: Iterable[str]) -> Program:
     try:
         step = compiler.step(parse(source), frozenset())
     except CelSyntaxError as error:
-        raise CelCompileError(_located(source, error)) from None
+        raise CelCompileError(located(source, error)) from None
     return Program(source, step, frozenset(compiler.used))
 
 
-def _located(source: str, error: CelSyntaxError) -> str:
+def located(source: str, error: CelSyntaxError) -> str:
+    """The message of `error` with the line it is in, as Kubernetes shows it."""
     line = source.count("\n", 0, error.at)
     start = source.rfind("\n", 0, error.at) + 1
     column = error.at - start
@@ -124,7 +125,7 @@ class _Compiler:
         if macro is not None:
             return macro
         name, receiver, args = tree.name, tree.receiver, tree.args
-        if isinstance(receiver, Ident) and receiver.name in _NAMESPACES and receiver.name not in local:
+        if isinstance(receiver, Ident) and receiver.name in NAMESPACES and receiver.name not in local:
             joined = f"{receiver.name}.{name}"
             if joined in FUNCTIONS:
                 name, receiver = joined, None

@@ -123,7 +123,8 @@ def _tokens(source: str) -> list[_Token]:
     while at < len(source):
         found = _TOKEN.match(source, at)
         if found is None:
-            raise CelSyntaxError(f"token recognition error at: '{source[at]}'", at)
+            unread = source[at:].split("\n", 1)[0] if source[at] in "'\"" else source[at]
+            raise CelSyntaxError(f"Syntax error: token recognition error at: '{unread}'", at)
         if found.lastgroup != "space":
             out.append(_Token(found.lastgroup or "", found.group(), at))
         at = found.end()

@@ -26,7 +26,7 @@ _UNCHECKED = (
     "validation"
 )
 _MESSAGE_LIMIT = 5 * 1024
-_STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\['((?:[^'\\]|\\.)*)'\]")
+FIELD_STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\['((?:[^'\\]|\\.)*)'\]")
 
 
 class Rule(Struct, frozen=True):
@@ -160,7 +160,7 @@ def _message(rule: Rule, scope: JsonObject) -> str:
 
 def _below(path: str, field_path: str) -> str:
     """`path` continued by a fieldPath (`.a.b`, `.a['key']`)."""
-    for name, key in _STEP.findall(field_path):
+    for name, key in FIELD_STEP.findall(field_path):
         step = f"[{key}]" if key else name
         path = f"{path}{step}" if key or not path else f"{path}.{step}"
     return path or NO_FIELD

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from kruise_rollouts.kube.effects import JsonObject
+from kruise_rollouts.kube.effects import Json, JsonObject
 from kruise_rollouts.kube.errors import Cause
 
 from .cel import CelCompileError, Program, compile_cel
+from .cel_check import DYN, Type, check_cel, optional, type_of_node
+from .cel_rules import FIELD_STEP
 from .patterns import PatternError, pattern_of
 from .structural import compile_schema, prune
 from .value_check import check, forbidden, invalid, required, shown, unsupported
@@ -222,19 +224,27 @@ def _rule(rule: JsonObject, schema: JsonObject, path: str, at: _Place) -> Iterat
         yield invalid(f"{path}.message", message, "must not contain line breaks")
     elif "\n" in source.strip() and not message:
         yield required(f"{path}.message", "message must be specified if rule contains line breaks")
+        return
     if reason and reason not in _REASONS:
         yield unsupported(f"{path}.reason", reason, _REASONS)
+    field_path = rule.get("fieldPath") or ""
+    if field_path and not _is_below(schema, field_path):
+        yield invalid(f"{path}.fieldPath", field_path, "must be a valid path")
     program = None
-    for field, text, prefix in (
-        ("rule", source, ""),
-        ("messageExpression", rule.get("messageExpression"), "messageExpression "),
+    variables = _variables(schema, at, optional_old=bool(rule.get("optionalOldSelf")))
+    for field, text, wanted, kind in (
+        ("rule", source, "bool", "cel expression"),
+        ("messageExpression", rule.get("messageExpression"), "string", "messageExpression"),
     ):
         if not text:
             continue
-        found = _compiled(text)
+        found = _compiled(text, variables, wanted)
         if isinstance(found, Program):
             program = program or found
             continue
+        prefix = "messageExpression " if field != "rule" and found.startswith("compilation failed") else ""
+        if not found.startswith("compilation failed"):
+            prefix = f"{kind} "
         yield Cause(
             "FieldValueInvalid", f"Invalid value: {_go_rule(rule)}: {prefix}{found}", f"{path}.{field}"
         )
@@ -246,11 +256,32 @@ def _rule(rule: JsonObject, schema: JsonObject, path: str, at: _Place) -> Iterat
         yield invalid(f"{path}.rule", source, f"{why} {at.path}")
 
 
-def _compiled(source: str) -> Program | str:
+def _is_below(schema: JsonObject, field_path: str) -> bool:
+    """Whether a fieldPath names a property of the schema."""
+    if FIELD_STEP.sub("", field_path):
+        return False
+    node: Json = schema
+    for name, key in FIELD_STEP.findall(field_path):
+        inner = (node.get("properties") or {}).get(name or key) or node.get("additionalProperties")
+        if not isinstance(inner, dict):
+            return False
+        node = inner
+    return True
+
+
+def _variables(schema: JsonObject, at: _Place, *, optional_old: bool) -> dict[str, Type]:
+    kind = type_of_node(compile_schema(schema), root=at.root) or DYN
+    return {"self": kind, "oldSelf": optional(kind) if optional_old else kind}
+
+
+def _compiled(source: str, variables: dict[str, Type], wanted: str) -> Program | str:
+    """The program, or why there is none."""
     try:
-        return compile_cel(source, ("self", "oldSelf"))
+        program = compile_cel(source, variables)
+        kind = check_cel(source, variables)
     except CelCompileError as error:
         return str(error)
+    return program if kind.name in (wanted, "dyn") else f"must evaluate to a {wanted}"
 
 
 def _go_rule(rule: JsonObject) -> str:

@@ -9,6 +9,7 @@ from kruise_rollouts.kube.effects import Json, JsonObject
 from kruise_rollouts.kube.errors import Cause
 
 from .cel import CelCompileError, compile_cel
+from .cel_check import DYN, check_cel
 from .client_rules import client_causes, review_version_causes
 from .metadata import SUBDOMAIN_RULE
 from .value_check import duplicate, invalid, required, unsupported
@@ -162,6 +163,9 @@ def _conditions(conditions: list[Json], at: str) -> Iterator[Cause]:
         else:
             try:
                 compile_cel(source, CONDITION_VARIABLES)
+                kind = check_cel(source, dict.fromkeys(CONDITION_VARIABLES, DYN))
+                if kind.name not in ("bool", "dyn"):
+                    yield invalid(f"{here}.expression", source, f"must evaluate to bool but got {kind}")
             except CelCompileError as error:
                 yield invalid(f"{here}.expression", source, str(error))
         if not name:
