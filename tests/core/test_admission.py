@@ -442,6 +442,56 @@ def test_a_setting_that_happens_to_equal_ours_is_not_missed_if_it_was_applied() 
     assert end["minReadySeconds"] == 5
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (
+            {
+                "strategy": {
+                    "type": "RollingUpdate",
+                    "rollingUpdate": {"maxSurge": "0%", "maxUnavailable": "0%"},
+                }
+            },
+            "must not be 0",
+        ),
+        (
+            {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "0%", "maxUnavailable": 0}}},
+            "must not be",
+        ),
+        (
+            {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "x", "maxUnavailable": 1}}},
+            "maxSurge 'x'",
+        ),
+        (
+            {
+                "strategy": {
+                    "type": "RollingUpdate",
+                    "rollingUpdate": {"maxSurge": 2, "maxUnavailable": "101%"},
+                }
+            },
+            "100%",
+        ),
+        ({"minReadySeconds": 600}, "must be greater than minReadySeconds 600"),
+        ({"minReadySeconds": -1}, "must not be negative"),
+    ],
+)
+@pytest.mark.parametrize("old", [moving(), resting()], ids=["moving", "resting"])
+def test_settings_that_could_not_be_given_back_are_refused(old: Obj, wrong: Obj, words: str) -> None:
+    # The API server would not notice: it is shown our settings in their place.
+    _, verdict = going_on(old, {**old, "spec": {**old["spec"], **wrong}})
+    assert words in verdict.refusal
+
+
+@pytest.mark.parametrize("member", ["maxSurge", "maxUnavailable"])
+def test_who_asks_for_a_rolling_update_no_longer_asks_for_recreate(member: str) -> None:
+    recreated, _ = going_on(moving(), moving(strategy={"type": "Recreate"}))
+    assert at_the_end(recreated)["strategy"]["type"] == "Recreate"
+    again = copy.deepcopy(recreated)
+    again["spec"]["strategy"]["rollingUpdate"][member] = 5
+    end = at_the_end(going_on(recreated, again)[0])["strategy"]
+    assert end["type"] == "RollingUpdate" and end["rollingUpdate"][member] == 5
+
+
 def test_settings_of_a_workload_that_nothing_has_taken_over_yet_are_just_stored() -> None:
     held = deployment("v2", annotations={keys.IN_PROGRESSING: MARK}, paused=True)
     new = deployment("v2", annotations={keys.IN_PROGRESSING: MARK}, paused=True, minReadySeconds=9)
@@ -493,7 +543,9 @@ def edited(old: Obj, edit: Obj, meta: Obj) -> Obj:
 @settings(max_examples=200, deadline=None)
 @given(old=releases, edit=edits, meta=metadata)
 def test_whatever_a_person_writes_the_release_keeps_what_bounds_it(old: Obj, edit: Obj, meta: Obj) -> None:
-    admitted, _ = going_on(old, edited(old, edit, meta))
+    admitted, verdict = going_on(old, edited(old, edit, meta))
+    if verdict.refusal:
+        return
     spec, was = admitted["spec"], old["spec"]
     assert spec["strategy"] == was["strategy"]
     if not was.get("paused"):
@@ -526,7 +578,9 @@ def test_at_the_end_every_setting_is_what_the_person_wrote_last(old: Obj, first:
         if any(live["spec"]["strategy"]["rollingUpdate"].get(k) == v for k, v in differing.items()):
             return
         wanted |= seen
-        live, _ = going_on(live, {**live, "spec": {**live["spec"], **seen}})
+        live, verdict = going_on(live, {**live, "spec": {**live["spec"], **seen}})
+        if verdict.refusal:
+            return
     end = at_the_end(live)
     end["strategy"] = {k: v for k, v in end["strategy"].items() if v is not None}
     assert {k: end[k] for k in wanted} == wanted

@@ -11,35 +11,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from kruise_rollouts.api import keys
 from kruise_rollouts.api.annotations import (
-    ExtraStatus,
     InProgressing,
-    OriginalStrategy,
-    PartitionStrategy,
     encode,
-    parse_extra_status,
     parse_in_progressing,
-    parse_original_strategy,
     parse_partition_strategy,
 )
-from kruise_rollouts.api.apps import (
-    Deployment,
-    DeploymentSpec,
-    DeploymentStrategy,
-    ReplicaSet,
-    RollingUpdate,
-)
+from kruise_rollouts.api.apps import Deployment, ReplicaSet
 from kruise_rollouts.api.rollouts_v1beta1 import Rollout
-from kruise_rollouts.kube.effects import Json, JsonObject
+from kruise_rollouts.kube.effects import JsonObject
 
 from . import admission_words as words
 from .revision import hash_label, is_owned, revision_number, same_template
-from .settings import RECREATE, own_rolling_update
+from .wishes import wishes_of
 
 # What a release keeps on a Deployment: a person's write neither removes nor changes it.
 ANNOTATIONS = (
@@ -147,7 +135,9 @@ def _guard(attempt: Attempt, rollout: Rollout) -> Verdict:
     lost = is_marked(old) and not is_marked(new)
     is_new_version = not same_template(old.spec.template, new.spec.template)
     paused = old.spec.paused or is_new_version
-    wishes = _wishes(attempt)
+    wishes = wishes_of(old, new)
+    if wishes is not None and wishes.problem:
+        return Verdict(refusal=words.invalid(rollout, wishes.problem))
     if wishes is not None:
         annotations |= wishes.annotations
     if is_new_version:
@@ -194,133 +184,3 @@ def _differing(wanted: dict[str, str | None], have: dict[str, str]) -> dict[str,
 def _without_empty(body: JsonObject) -> JsonObject:
     """A merge patch makes an object of every {}, even of one that was not there."""
     return {key: value for key, value in body.items() if value}
-
-
-# --- a person's own settings while ours are in their place -------------------------------------------------------
-
-
-class _Wishes(Struct, frozen=True):
-    """What a person changed of the settings that a release uses, and where it is kept until the end."""
-
-    annotations: dict[str, str | None]
-    spec: JsonObject  # merge patch that puts the settings of the release back
-    told: tuple[str, ...]  # what is newly recorded, for people
-
-
-def _wishes(attempt: Attempt) -> _Wishes | None:
-    """None if nothing was changed, or the settings in the spec are still the person's own."""
-    old, new = attempt.old, attempt.new
-    notes = old.metadata.annotations
-    status = parse_extra_status(notes.get(keys.DEPLOYMENT_EXTRA_STATUS)) or ExtraStatus()
-    strategy = parse_partition_strategy(notes.get(keys.DEPLOYMENT_STRATEGY))
-    blue_green = parse_original_strategy(notes.get(keys.ORIGINAL_DEPLOYMENT_STRATEGY))
-    saved = blue_green or status.original
-    if saved is None or (strategy is None and blue_green is None):
-        return None
-    changed, back = _changed(attempt), _put_back(old, new)
-    if not changed:
-        return _Wishes({}, back, ()) if back else None
-    wanted, rolling = _updated(saved, strategy, changed)
-    annotations: dict[str, str | None] = {}
-    if blue_green is not None:
-        full = replace(wanted, max_surge=rolling.max_surge, max_unavailable=rolling.max_unavailable)
-        annotations[keys.ORIGINAL_DEPLOYMENT_STRATEGY] = encode(full)
-    else:
-        annotations[keys.DEPLOYMENT_EXTRA_STATUS] = encode(replace(status, original=wanted))
-    if strategy is not None:
-        annotations[keys.DEPLOYMENT_STRATEGY] = encode(replace(strategy, rolling_update=rolling))
-    was = _flat(saved, own_rolling_update(strategy, saved))
-    now = _flat(wanted, rolling)
-    told = tuple(
-        f"{name} {value}" for name, value in now.items() if was.get(name) != value and value is not None
-    )
-    return _Wishes(annotations, back, told)
-
-
-def _changed(attempt: Attempt) -> dict[str, Json]:
-    """Settings that this update changes, or states anew in the last applied configuration, by wire name."""
-    was, now = _settings(attempt.old.spec), _settings(attempt.new.spec)
-    changed = {name: value for name, value in now.items() if was[name] != value and value is not None}
-    before, after = (o.metadata.annotations.get(keys.LAST_APPLIED, "") for o in (attempt.old, attempt.new))
-    return changed if after == before else changed | _applied(after)
-
-
-def _settings(spec: DeploymentSpec) -> dict[str, Json]:
-    rolling = spec.strategy.rolling_update or RollingUpdate()
-    return {
-        "minReadySeconds": spec.min_ready_seconds,
-        "progressDeadlineSeconds": spec.progress_deadline_seconds,
-        "type": spec.strategy.type or None,
-        "maxSurge": rolling.max_surge,
-        "maxUnavailable": rolling.max_unavailable,
-    }
-
-
-class _Applied(Struct, frozen=True):
-    spec: JsonObject = {}
-
-
-def _applied(text: str) -> dict[str, Json]:
-    """Settings that a last applied configuration names: those may equal ours and still be meant.
-
-    Nothing if it cannot be read.
-    """
-    try:
-        raw = msgspec.json.decode(text, type=_Applied).spec
-        read = _settings(msgspec.convert(raw, DeploymentSpec))
-    except (msgspec.MsgspecError, UnicodeEncodeError):
-        return {}
-    strategy = raw.get("strategy") or {}
-    named = {*raw, *strategy, *(strategy.get("rollingUpdate") or {})}
-    return {name: value for name, value in read.items() if name in named and value is not None}
-
-
-def _updated(
-    saved: OriginalStrategy, strategy: PartitionStrategy | None, changed: dict[str, Json]
-) -> tuple[OriginalStrategy, RollingUpdate]:
-    """`saved` and the person's own rolling update, with what was `changed`."""
-    wanted, rolling = saved, own_rolling_update(strategy, saved)
-    if "minReadySeconds" in changed:
-        wanted = replace(wanted, min_ready_seconds=changed["minReadySeconds"])
-    if "progressDeadlineSeconds" in changed:
-        wanted = replace(wanted, progress_deadline_seconds=changed["progressDeadlineSeconds"])
-    if "type" in changed:
-        wanted = replace(wanted, type=RECREATE if changed["type"] == RECREATE else "")
-    elif "maxSurge" in changed or "maxUnavailable" in changed:
-        wanted = replace(wanted, type="")  # these mean RollingUpdate
-    if "maxSurge" in changed:
-        rolling = replace(rolling, max_surge=changed["maxSurge"])
-    if "maxUnavailable" in changed:
-        rolling = replace(rolling, max_unavailable=changed["maxUnavailable"])
-    return wanted, rolling
-
-
-def _flat(saved: OriginalStrategy, rolling: RollingUpdate) -> dict[str, Json]:
-    return {
-        "minReadySeconds": saved.min_ready_seconds,
-        "progressDeadlineSeconds": saved.progress_deadline_seconds,
-        "type": saved.type or "RollingUpdate",
-        "maxSurge": rolling.max_surge,
-        "maxUnavailable": rolling.max_unavailable,
-    }
-
-
-def _put_back(old: Deployment, new: Deployment) -> JsonObject:
-    """Where the spec has a number of ours it stays; a person's own number is replaced by the new one."""
-    body: JsonObject = {}
-    ready, progress = old.spec.min_ready_seconds, old.spec.progress_deadline_seconds
-    if new.spec.min_ready_seconds != ready == keys.MAX_READY_SECONDS:
-        body["minReadySeconds"] = ready
-    if new.spec.progress_deadline_seconds != progress == keys.MAX_PROGRESS_SECONDS:
-        body["progressDeadlineSeconds"] = progress
-    if new.spec.strategy != old.spec.strategy:
-        body["strategy"] = _whole(old.spec.strategy)
-    return body
-
-
-def _whole(strategy: DeploymentStrategy) -> JsonObject:
-    rolling = strategy.rolling_update
-    return {
-        "type": strategy.type or None,
-        "rollingUpdate": None if rolling is None else msgspec.to_builtins(rolling),
-    }

@@ -70,6 +70,11 @@ def recorded(rollout: Rollout, told: tuple[str, ...]) -> str:
     return f"Rollout {_name(rollout)}: {', '.join(told)} will be in effect when the release ends."
 
 
+def invalid(rollout: Rollout, problem: str) -> str:
+    """A refusal: what cannot be given back at the end must not be recorded."""
+    return f"{problem} (it would be in effect when the release of Rollout {_name(rollout)} ends)"
+
+
 def no_replicas(rollout: Rollout) -> str:
     return f"Rollout {_name(rollout)} does not hold this update: with 0 replicas there is nothing to release step by step."
 
