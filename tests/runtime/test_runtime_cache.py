@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from msgspec import Struct
 
-from kruise_rollouts.kube.objects import Meta
+from kruise_rollouts.kube.objects import LAST_APPLIED, Meta, without_last_applied
 from kruise_rollouts.runtime.cache import Cache
 
 
@@ -113,6 +114,25 @@ def test_indexes_follow_their_objects() -> None:
     assert [t.metadata.name for t in cache.by("color", "blue")] == ["a"]
     cache.remove("ns", "b")
     assert cache.by("color", "red") == []
+
+
+def test_what_nobody_reads_is_not_kept_whoever_brings_it() -> None:
+    def trim(thing: Thing) -> Thing:
+        return msgspec.structs.replace(thing, metadata=without_last_applied(thing.metadata))
+
+    cache = Cache(Thing, trim=trim)
+    big = a_thing("a", 1)
+    big = msgspec.structs.replace(
+        big,
+        metadata=msgspec.structs.replace(big.metadata, annotations={LAST_APPLIED: "{...}", "kept": "yes"}),
+    )
+    cache.put(big)
+    cache.absorb(
+        msgspec.json.encode(
+            msgspec.structs.replace(big, metadata=msgspec.structs.replace(big.metadata, name="b"))
+        )
+    )
+    assert [t.metadata.annotations for t in cache.items()] == [{"kept": "yes"}, {"kept": "yes"}]
 
 
 def test_one_failing_subscriber_does_not_silence_the_others() -> None:

@@ -7,6 +7,7 @@ is made by discovery. Typed bodies belong to api/.
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from .effects import Json, JsonObject, Ref
 
@@ -71,6 +72,17 @@ def kind_of(ref: Ref) -> Kind:
     return KINDS[(ref.group, ref.kind)]
 
 
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+def without_last_applied(meta: Meta) -> Meta:
+    """`meta` less the copy of the whole object that kubectl leaves in it: often the larger half of what is kept."""
+    if LAST_APPLIED not in meta.annotations:
+        return meta
+    annotations = {name: value for name, value in meta.annotations.items() if name != LAST_APPLIED}
+    return replace(meta, annotations=annotations)
+
+
 def meta_of(obj: JsonObject) -> JsonObject:
     """metadata of a raw object; an empty dict if it has none."""
     found: Json = obj.get("metadata")
@@ -94,9 +106,14 @@ ROLLOUT = Kind("rollouts.kruise.io/v1beta1", "Rollout", "rollouts")
 BATCH_RELEASE = Kind("rollouts.kruise.io/v1beta1", "BatchRelease", "batchreleases")
 ROLLOUT_HISTORY = Kind("rollouts.kruise.io/v1alpha1", "RolloutHistory", "rollouthistories")
 TRAFFIC_ROUTING = Kind("rollouts.kruise.io/v1alpha1", "TrafficRouting", "trafficroutings")
-CRD = Kind("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
+CRD = Kind(
+    "apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False
+)
 MUTATING_WEBHOOKS = Kind(
-    "admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", namespaced=False
+    "admissionregistration.k8s.io/v1",
+    "MutatingWebhookConfiguration",
+    "mutatingwebhookconfigurations",
+    namespaced=False,
 )
 VALIDATING_WEBHOOKS = Kind(
     "admissionregistration.k8s.io/v1",

@@ -51,8 +51,16 @@ def version(resource_version: str) -> int:
 class Cache(Generic[T]):
     """Objects of one kind by namespace and name ("" for cluster-scoped), and by the values of its indexes."""
 
-    def __init__(self, of: type[T], indexes: Mapping[str, Index[T]] | None = None) -> None:
+    def __init__(
+        self,
+        of: type[T],
+        indexes: Mapping[str, Index[T]] | None = None,
+        *,
+        trim: Callable[[T], T] = lambda obj: obj,
+    ) -> None:
+        """`trim` takes out what nobody reads before an object is kept; metadata's identity must stay."""
         self.of = of
+        self._trim = trim
         self._objects: dict[str, dict[str, T]] = {}
         self._index_of = dict(indexes or {})
         self._indexed: dict[str, dict[Hashable, dict[Key, None]]] = {name: {} for name in self._index_of}
@@ -158,6 +166,7 @@ class Cache(Generic[T]):
             old = None
         if old is not None:
             self._unindex(key, old)
+        new = self._trim(new)
         self._objects.setdefault(key[0], {})[key[1]] = new
         for name, index in self._index_of.items():
             for value in index(new):

@@ -8,7 +8,7 @@ theirs.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from random import Random
 from typing import Generic, TypeVar
 
@@ -96,11 +96,12 @@ class Informer(Generic[T]):
         ns: str = "",
         selector: Mapping[str, str] | None = None,
         indexes: Mapping[str, Index[T]] | None = None,
+        trim: Callable[[T], T] = lambda obj: obj,
         rng: Random | None = None,
     ) -> None:
-        """`selector`: labelSelector and fieldSelector parameters. `ns` "": all namespaces."""
+        """`selector`: labelSelector and fieldSelector parameters. `ns` "": all namespaces. `trim`: see Cache."""
         self.kind = kind
-        self.cache: Cache[T] = Cache(of, indexes)
+        self.cache: Cache[T] = Cache(of, indexes, trim=trim)
         self.synced = asyncio.Event()
         self.undecodable = 0  # objects that could not be read, since the start
         self._api = api
