@@ -23,6 +23,8 @@ from .server import Server
 REMEMBERED = 4096  # events that can still be counted up, and objects whose rate is known
 BURST = 25  # events about one object from one component, then one in REFILL_SECONDS
 REFILL_SECONDS = 300.0
+ALIKE = 10  # so many different messages about one object for one reason become one Event ...
+ALIKE_SECONDS = 600.0  # ... unless so much time passes in between
 FLOOD = 400  # ordinary events about pods, of all of them together; then FLOOD_REFILL a second
 FLOOD_REFILL = 20.0
 
@@ -40,6 +42,7 @@ class Teller:
         self._waiting: deque[tuple[str, Note, JsonObject, datetime]] = deque()
         self._known: OrderedDict[tuple[str, ...], _Told] = OrderedDict()
         self._rates: OrderedDict[tuple[str, str], tuple[float, float]] = OrderedDict()  # tokens, since
+        self._said: OrderedDict[tuple[str, ...], tuple[set[str], datetime]] = OrderedDict()
         self._serial = 0
         self._flood = (float(FLOOD), clock.mono())  # tokens, since
 
@@ -90,14 +93,14 @@ class Teller:
         resource = self._server.registry.find("", "v1", EVENT.plural)
         if resource is None:
             return
-        key = (component, facts.uid(obj), note.reason, note.message, note.type)
+        key, message = self._key(component, note, obj, at)
         ns = facts.ns(obj) or "default"
         options = Options(field_manager=component)
         told = self._known.get(key)
         if told is not None and self._world.get(EVENT, ns, told.name) is not None:
             told.count += 1
             self._known.move_to_end(key)
-            body: JsonObject = {"count": told.count, "lastTimestamp": facts.stamp(at)}
+            body: JsonObject = {"count": told.count, "lastTimestamp": facts.stamp(at), "message": message}
             await self._server.call("patch", resource, ns, told.name, body, options=options, user=self._user)
             return
         self._serial += 1
@@ -105,11 +108,30 @@ class Teller:
         self._known[key] = _Told(name, 1)
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
-        body = _event(component, note, obj, at, ns, name)
+        body = _event(component, note, obj, at, ns, name, message)
         await self._server.call("create", resource, ns, "", body, options=options, user=self._user)
 
+    def _key(self, component: str, note: Note, obj: JsonObject, at: datetime) -> tuple[tuple[str, ...], str]:
+        """Which Event this note belongs to, and the message it gets: many that differ in words only become one."""
+        alike = (component, facts.uid(obj), note.reason, note.type)
+        said, last = self._said.pop(alike, (set(), at))
+        if (at - last).total_seconds() > ALIKE_SECONDS:
+            said = set()
+        said.add(note.message)
+        combined = len(said) >= ALIKE
+        if len(said) > ALIKE:
+            said.discard(next(m for m in said if m != note.message))
+        self._said[alike] = (said, at)
+        if len(self._said) > REMEMBERED:
+            self._said.popitem(last=False)
+        if combined:
+            return alike, f"(combined from similar events): {note.message}"
+        return (*alike, note.message), note.message
 
-def _event(component: str, note: Note, obj: JsonObject, at: datetime, ns: str, name: str) -> JsonObject:
+
+def _event(
+    component: str, note: Note, obj: JsonObject, at: datetime, ns: str, name: str, message: str
+) -> JsonObject:
     involved = {
         "apiVersion": note.ref.api_version,
         "kind": note.ref.kind,
@@ -125,7 +147,7 @@ def _event(component: str, note: Note, obj: JsonObject, at: datetime, ns: str, n
         "metadata": {"name": name, "namespace": ns},
         "involvedObject": involved,
         "reason": note.reason,
-        "message": note.message[:1024],
+        "message": message[:1024],
         "type": note.type,
         "count": 1,
         "firstTimestamp": facts.stamp(at),

@@ -89,11 +89,26 @@ class Writer:
 
     async def _patch(self, write: Patch) -> JsonObject:
         body = write.body
+        if write.subresource == "status" and body.keys() == {"status"}:
+            return await self._put_status(write)
         if write.resource_version:
             body = {**body, "metadata": {**meta_of(body), "resourceVersion": write.resource_version}}
         return await self._call(
             "patch", self._resource(write.ref), write.ref, body, subresource=write.subresource
         )
+
+    async def _put_status(self, write: Patch) -> JsonObject:
+        """A status patch is one level deep; as a PUT it keeps the nulls that conditions have inside."""
+        ref, resource = write.ref, self._resource(write.ref)
+        live = self._server.store.get(*resource.storage, ref.ns, ref.name)
+        if live is None:
+            raise NotFound(f"{ref} is gone")
+        body = live
+        if write.resource_version:
+            body = {**live, "metadata": {**live["metadata"], "resourceVersion": write.resource_version}}
+        merged = {**facts.status(live), **write.body["status"]}
+        status = {k: v for k, v in merged.items() if v is not None}
+        return await self._call("update", resource, ref, {**body, "status": status}, subresource="status")
 
     async def _delete(self, write: Delete) -> JsonObject | None:
         options = Options(
