@@ -466,3 +466,30 @@ async def test_scaling_shows_a_scale_to_webhooks_and_takes_their_patch(world: Wo
     assert request["object"]["spec"]["replicas"] == 3
     stored = await world.server.call("get", resource, "default", "d")
     assert stored["spec"]["replicas"] == 7
+
+
+async def test_options_of_a_request_are_shown_whatever_verb_carried_them(world: World) -> None:
+    await world.hook("v")
+    resource = world.server.registry.find("", "v1", "configmaps")
+    assert resource is not None
+    await world.config_map(field_manager="me")
+    await world.server.call(
+        "patch", resource, "default", "x", {"data": {"a": "b"}}, options=Options(field_manager="you")
+    )
+    await world.server.call("delete", resource, "default", "x", options=Options(propagation="Orphan"))
+    head = {"apiVersion": "meta.k8s.io/v1"}
+    assert [request["options"] for _, request in world.asked] == [
+        {**head, "kind": "CreateOptions", "fieldManager": "me"},
+        {**head, "kind": "UpdateOptions", "fieldManager": "you"},
+        {**head, "kind": "DeleteOptions", "propagationPolicy": "Orphan"},
+    ]
+
+
+async def test_a_namespace_is_shown_as_in_itself(world: World) -> None:
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["namespaces"]}
+    selector = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "new"}}}
+    await world.hook("v", rules=[rule], **selector)
+    labels = {"kubernetes.io/metadata.name": "new"}
+    await world.create("namespaces", {"kind": "Namespace", "metadata": {"name": "new", "labels": labels}})
+    await world.create("namespaces", {"kind": "Namespace", "metadata": {"name": "old"}})
+    assert [request["namespace"] for _, request in world.asked] == ["new"]

@@ -65,8 +65,9 @@ def review_of(hook: Hook, attempt: Attempt, matched: Resource, uid: str) -> Json
         request["subResource"] = request["requestSubResource"] = attempt.subresource
     if attempt.name:
         request["name"] = attempt.name
-    if attempt.ns:
-        request["namespace"] = attempt.ns
+    ns = attempt.name if asked.storage == ("", "namespaces") else attempt.ns
+    if ns:
+        request["namespace"] = ns
     request |= {
         "operation": attempt.operation,
         "userInfo": user_info(attempt.user),

@@ -18,7 +18,7 @@ from . import rules
 from .metadata import check_metadata
 from .pipeline import Attempt, Manager, Parts
 from .refusals import already_exists, conflict, invalid, invalid_object, not_allowed, not_found, refused_patch
-from .request import Call
+from .request import Call, Options
 from .store import Entry
 from .subresources import check_scale, negative_scale, view_of
 
@@ -289,12 +289,9 @@ def attempt_of(call: Call, operation: str, obj: JsonObject | None, old: JsonObje
         operation, ""
     )
     options: JsonObject = {"kind": kind, "apiVersion": "meta.k8s.io/v1"}
-    if call.verb == "patch":
-        options["kind"] = "PatchOptions"
-    if call.options.field_manager:
-        options["fieldManager"] = call.options.field_manager
     if call.options.dry_run:
         options["dryRun"] = ["All"]
+    options |= _delete_options(call.options) if operation == "DELETE" else _write_options(call.options)
     name = call.name or ((obj or {}).get("metadata") or {}).get("name", "")
     return Attempt(
         operation=operation,
@@ -308,6 +305,21 @@ def attempt_of(call: Call, operation: str, obj: JsonObject | None, old: JsonObje
         dry_run=call.options.dry_run,
         options=options,
     )
+
+
+def _write_options(options: Options) -> JsonObject:
+    given = {"fieldManager": options.field_manager, "fieldValidation": options.field_validation}
+    return {k: v for k, v in given.items() if v}
+
+
+def _delete_options(options: Options) -> JsonObject:
+    before = {"uid": options.uid, "resourceVersion": options.precondition_rv}
+    given = {
+        "gracePeriodSeconds": options.grace_period_seconds,
+        "preconditions": {k: v for k, v in before.items() if v is not None} or None,
+        "propagationPolicy": options.propagation or None,
+    }
+    return {k: v for k, v in given.items() if v is not None}
 
 
 def unsupported_patch(call: Call) -> UnsupportedMediaType:
