@@ -26,7 +26,7 @@ HEADER = "{{- /* Generated from src/kruise_rollouts; run: UPDATE_GOLDEN=1 pytest
 NAMESPACE = "{{ .Values.installation.namespace }}"
 MARK = "chart-namespace"  # stands for the namespace until the text is made
 HERE = Installation(Target(namespace=MARK))
-SELECTED = "{{- toYaml .Values.rollout.webhook.objectSelector | nindent 4 }}"
+SELECTED = "{{- toYaml .Values.rollout.webhook.objectSelector | nindent 6 }}"
 KEPT = "  {{- if .Values.crds.keep }}\n  annotations:\n    helm.sh/resource-policy: keep\n  {{- end }}\n"
 
 
