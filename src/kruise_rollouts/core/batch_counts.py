@@ -51,9 +51,7 @@ def waiting_words(seen: BatchSnapshot) -> str:
     words = f"{min(state.updated_ready, desired)}/{desired} new pods ready"
     own = state.pod_template_hash
     pods = [p for p in seen.pods or () if own and p.metadata.labels.get(POD_TEMPLATE_HASH, own) == own]
-    reasons = explain(pods)
-    if reasons:
-        return f"{words}; {reasons}"
-    if state.updated < desired:
-        return f"{words}; {desired - state.updated} not created yet"
-    return words
+    reasons = [reason for reason in (state.trouble, explain(pods)) if reason]
+    if not reasons and state.updated < desired:
+        reasons = [f"{desired - state.updated} not created yet"]
+    return "; ".join([words, *reasons])

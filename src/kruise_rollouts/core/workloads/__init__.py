@@ -38,6 +38,7 @@ class WorkloadState(Struct, frozen=True):
     is_complete: bool  # every wanted pod is of the update revision and ready, and no other exists
     claimed_by: str  # uid of the BatchRelease that moves it; "" nobody
     rollout_id: str  # a person's name for this release, label or annotation; "" none
+    trouble: str = ""  # why its own controller cannot make pods (a quota, a refused admission); "" nothing
     pods_owner: str = ""  # uid of what controls the pods of the update revision; "" while there is none
 
 
