@@ -153,6 +153,18 @@ def test_a_paused_rollout_and_a_recreate_strategy_are_mentioned() -> None:
     assert "one at a time" in verdict.warnings[-1]
 
 
+def test_who_waits_for_a_rollout_that_cannot_move_is_told_why() -> None:
+    stalled = {"type": "Stalled", "status": "True", "reason": "InvalidPlan", "message": "add a step. " * 40}
+    _, verdict = admit(deployment("v1"), deployment("v2"), rollout(status={"conditions": [stalled]}))
+    assert verdict.warnings[1].startswith("It will not move before this is solved: add a step.")
+    assert len(verdict.warnings[1]) <= 250
+    over = {**stalled, "status": "False"}
+    assert not any(
+        "solved" in w
+        for w in admit(deployment("v1"), deployment("v2"), rollout(status={"conditions": [over]}))[1].warnings
+    )
+
+
 def test_long_names_do_not_make_long_warnings() -> None:
     name = "n" * 63
     long = rollout(metadata={"name": name, "namespace": name})

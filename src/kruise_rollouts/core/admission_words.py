@@ -5,18 +5,23 @@ kubectl prints each warning on a line of its own and API servers cut them at 256
 
 from __future__ import annotations
 
+import textwrap
+
 from kruise_rollouts.api.apps import Deployment
 from kruise_rollouts.api.int_or_percent import is_percent
 from kruise_rollouts.api.rollouts_v1beta1 import Rollout, Style, style_of
 
+from .conditions import STALLED
 from .plan import updated_limit
 from .settings import is_recreate
+
+LENGTH = 250  # characters of a warning
 
 
 def held(new: Deployment, rollout: Rollout) -> tuple[str, ...]:
     """A release begins."""
     said = [f"Rollout {_name(rollout)} holds this update: {_first_step(new, rollout)}."]
-    said += _what_to_do(rollout)
+    said += [*_stalled(rollout), *_what_to_do(rollout)]
     if is_recreate(new):
         said.append("strategy Recreate: until the release ends, pods are replaced one at a time.")
     return tuple(said)
@@ -39,6 +44,7 @@ def another_version(new: Deployment, rollout: Rollout, back: str) -> list[str]:
         ]
     return [
         f"Rollout {name} starts over with this version: {_first_step(new, rollout)}.",
+        *_stalled(rollout),
         *_what_to_do(rollout, back),
     ]
 
@@ -116,6 +122,18 @@ def _first_step(new: Deployment, rollout: Rollout) -> str:
     if step.pause.duration is not None:
         return f"{said}, then waits {max(0, step.pause.duration)} s"
     return f"{said}, then waits for approval"
+
+
+def _stalled(rollout: Rollout) -> list[str]:
+    """A Rollout that cannot release anything holds all the same; the person must know before waiting for it."""
+    found = rollout.status.condition(STALLED)
+    if found is None or found.status != "True":
+        return []
+    return [
+        textwrap.shorten(
+            f"It will not move before this is solved: {found.message}", LENGTH, placeholder=" ..."
+        )
+    ]
 
 
 def _what_to_do(rollout: Rollout, back: str = "") -> list[str]:
