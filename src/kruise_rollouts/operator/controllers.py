@@ -6,7 +6,9 @@ What the controllers decide is in core/, how keys are worked on in runtime/loop.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from typing import Any
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from kruise_rollouts.api.apps import Deployment, LabelSelector, ReplicaSet
 from kruise_rollouts.api.core import Pod
@@ -20,6 +22,7 @@ from kruise_rollouts.kube.objects import (
     REPLICA_SET,
     ROLLOUT,
     Meta,
+    without_last_applied,
 )
 from kruise_rollouts.kube.protocols import Api, Clock
 from kruise_rollouts.runtime.apply import Applier
@@ -34,19 +37,23 @@ from .options import Options
 from .rollouts import RolloutController
 from .world import BY_OWNER, BY_WORKLOAD, World
 
+T = TypeVar("T", Rollout, BatchRelease, Deployment, ReplicaSet)
+
 
 class Informers:
     """One informer per kind that decisions look at."""
 
     def __init__(self, api: Api, clock: Clock) -> None:
         self.rollouts = Informer(
-            api, ROLLOUT, Rollout, clock=clock, indexes={BY_WORKLOAD: _rollouts_workload}
+            api, ROLLOUT, Rollout, clock=clock, trim=_lean, indexes={BY_WORKLOAD: _rollouts_workload}
         )
         self.releases = Informer(
-            api, BATCH_RELEASE, BatchRelease, clock=clock, indexes={BY_WORKLOAD: _releases_workload}
+            api, BATCH_RELEASE, BatchRelease, clock=clock, trim=_lean, indexes={BY_WORKLOAD: _releases_workload}
         )
-        self.deployments = Informer(api, DEPLOYMENT, Deployment, clock=clock)
-        self.replica_sets = Informer(api, REPLICA_SET, ReplicaSet, clock=clock, indexes={BY_OWNER: _owner})
+        self.deployments = Informer(api, DEPLOYMENT, Deployment, clock=clock, trim=_lean)
+        self.replica_sets = Informer(
+            api, REPLICA_SET, ReplicaSet, clock=clock, trim=_lean, indexes={BY_OWNER: _owner}
+        )
 
         self.all: tuple[Informer[Any], ...] = (
             self.rollouts,
@@ -141,6 +148,11 @@ class Controllers:
             self.rollouts.queue.add(_key(rollout.metadata))
         for release in self._world.batch_releases.by(BY_WORKLOAD, key):
             self.releases.queue.add(_key(release.metadata))
+
+
+def _lean(obj: T) -> T:
+    """What is worth keeping of a watched object."""
+    return replace(obj, metadata=without_last_applied(obj.metadata))
 
 
 def _each(old: Any, new: Any) -> Iterable[Any]:

@@ -60,7 +60,7 @@ class Cache(Generic[T]):
     ) -> None:
         """`trim` takes out what nobody reads before an object is kept; metadata's identity must stay."""
         self.of = of
-        self._trim = trim
+        self.trim = trim
         self._objects: dict[str, dict[str, T]] = {}
         self._index_of = dict(indexes or {})
         self._indexed: dict[str, dict[Hashable, dict[Key, None]]] = {name: {} for name in self._index_of}
@@ -166,7 +166,7 @@ class Cache(Generic[T]):
             old = None
         if old is not None:
             self._unindex(key, old)
-        new = self._trim(new)
+        new = self.trim(new)
         self._objects.setdefault(key[0], {})[key[1]] = new
         for name, index in self._index_of.items():
             for value in index(new):

@@ -181,13 +181,13 @@ class Informer(Generic[T]):
         """Adds the page's objects, and the keys of those that cannot be read."""
         try:
             typed = self._page(body)
-            objects += typed.items
+            objects += map(self.cache.trim, typed.items)  # now: with a page gone its memory can be used again
             return typed.metadata
         except msgspec.ValidationError:
             page = raw_page(body)
         for raw in page.items:
             try:
-                objects.append(self._object(raw))
+                objects.append(self.cache.trim(self._object(raw)))
             except msgspec.MsgspecError as error:
                 meta = self._unreadable(raw, error)
                 if meta is not None:
