@@ -70,10 +70,10 @@ def test_a_patch_that_makes_no_sense_changes_nothing(body: bytes, content_type: 
 
 def test_yaml_is_read_and_written() -> None:
     async def story(client: Client) -> None:
-        body = b'metadata: {name: y}\ndata:\n  a: "1"\n  b: |\n    two\n    lines\n'
+        body = b'metadata: {name: doc}\ndata:\n  a: "1"\n  b: |\n    two\n    lines\n'
         made = await client.send("POST", MAPS, body, type="application/yaml")
         assert made.body["data"] == {"a": "1", "b": "two\nlines\n"}
-        text = (await client.get(f"{MAPS}/y", accept="application/yaml")).body
+        text = (await client.get(f"{MAPS}/doc", accept="application/yaml")).body
         assert 'a: "1"' in text
         assert "b: |" in text
         assert 'creationTimestamp: "2026-01-01T00:00:00Z"' in text

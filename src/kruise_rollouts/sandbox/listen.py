@@ -74,6 +74,17 @@ def make_identity(
     return Identity(certificate.public_bytes(pem), private)
 
 
+def kept_identity(folder: Path, now: datetime) -> Identity:
+    """The identity kept in `folder`, made if there is none yet, so that kubeconfigs outlive a restart."""
+    certificate, key = folder / "tls.crt", folder / "tls.key"
+    if certificate.exists() and key.exists():
+        return Identity(certificate.read_bytes(), key.read_bytes())
+    made = make_identity(now)
+    write_kubeconfig(key, made.key)
+    write_kubeconfig(certificate, made.certificate)
+    return made
+
+
 def ssl_context(identity: Identity) -> ssl.SSLContext:
     """A server context; the key touches the disk only for as long as ssl needs to read it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -7,6 +7,7 @@ do after that happens on the event loop.
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 
 from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.errors import AlreadyExists
@@ -18,6 +19,7 @@ from .callers import Caller
 from .crd import CustomResources
 from .crd_cleanup import CrdCleanup
 from .direct import DirectApi
+from .durable import Journal
 from .kubelet import Nodes, register
 from .quota_status import QuotaStatus
 from .request import SYSTEM, User
@@ -26,6 +28,7 @@ from .runner import Runner
 from .schemas import Schemas
 from .server import Server
 from .stages import Knobs
+from .store import Store
 from .wiring import wirings
 
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
@@ -35,7 +38,7 @@ class Sandbox:
     """One cluster. `nodes` simulated nodes; `knobs` say how fast and how well pods run.
 
     `rbac`: whether roles are enforced; otherwise whoever has a token may do everything. `token` is the
-    administrator's; one is made up if it is "".
+    administrator's; one is made up if it is "". `data`: the folder that keeps the objects across restarts.
     """
 
     def __init__(
@@ -48,9 +51,14 @@ class Sandbox:
         seed: int = 0,
         rbac: bool = False,
         token: str = "",
+        data: Path | None = None,
     ) -> None:
         self.clock = clock
-        self.server = Server(clock, seed=seed)
+        store = Store()
+        self._journal = Journal(data) if data is not None else None
+        if self._journal is not None:
+            self._journal.open(store)
+        self.server = Server(clock, store=store, seed=seed)
         self.customs = CustomResources(self.server.parts, caller)
         self.schemas = Schemas(self.customs, self.server.registry)
         self.schemas.install(self.server.hooks)
@@ -90,6 +98,8 @@ class Sandbox:
         self.server.watcher.close()
         await self.cleanup.stop()
         await self.runner.stop()
+        if self._journal is not None:
+            self._journal.close()
 
     def api(self, user: User = SYSTEM, user_agent: str = "kruise-rollout") -> DirectApi:
         """A client in this process."""

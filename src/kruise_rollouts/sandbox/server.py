@@ -28,6 +28,8 @@ from .request import SYSTEM, Call, Options, Request, Response, Target, User, opt
 from .resources import Registry, Resource, built_in
 from .store import Store
 from .watch import Watcher
+from .webhooks import refusal_warnings
+from .wording import quoted
 from .writes import Writer
 
 log = log_of(__name__)
@@ -54,7 +56,7 @@ class Server:
         self.store = store or Store()
         self.registry = registry or built_in()
         self.hooks = hooks or Hooks()
-        self.parts = Parts(self.store, self.registry, clock, Random(seed), self.hooks)
+        self.parts = Parts(self.store, self.registry, clock, Random(f"{seed}/{self.store.rv}"), self.hooks)
         self.reader = Reader(self.parts)
         self.writer = Writer(self.parts)
         self.deleter = Deleter(self.parts, self.reader)
@@ -96,7 +98,7 @@ class Server:
             user,
             body,
             content_type=content_type,
-            owing=owing and resource.api_version == resource.storage_version,
+            owing=owing and resource.api_version == resource.storage_version and self.store.journal is None,
         )
         return await self.run(call)
 
@@ -222,4 +224,5 @@ def refusal(error: ApiError) -> Response:
     headers: tuple[tuple[str, str], ...] = ()
     if error.retry_after is not None:
         headers = (("Retry-After", str(int(error.retry_after))),)
+    headers += tuple(("Warning", f"299 - {quoted(w)}") for w in refusal_warnings(error))
     return Response(error.code or 500, msgspec.json.encode(status_body(error, metadata)), headers=headers)

@@ -9,7 +9,7 @@ is for watches: the changes after a resourceVersion, or Gone if they have been f
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, TypeAlias
 
 from kruise_rollouts.kube.effects import Json, JsonObject
@@ -149,6 +149,15 @@ class Store:
         self._tables: dict[StorageKey, Table] = {}
         self._began = 1  # the resourceVersion this process started with: nothing before it can be resumed
         self.journal: Journal | None = None  # called before a commit becomes visible (durable.py)
+
+    def restore(self, rv: int, objects: Iterable[tuple[tuple[str, str, str], JsonObject]]) -> None:
+        """Starts at `rv` with `objects`, by group, plural and key. What came before cannot be watched."""
+        self.rv = self._began = rv
+        for (group, plural, key), obj in objects:
+            table = self.table(group, plural)
+            table.entries[key] = Entry(key, int(obj["metadata"]["resourceVersion"]), obj)
+        for table in self._tables.values():
+            table.keys = sorted(table.entries)
 
     def table(self, group: str, plural: str) -> Table:
         found = self._tables.get((group, plural))
