@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from virtual import virtually
 
 from kruise_rollouts.kube.admission import ALLOWED, AdmissionRequest, AdmissionResponse, refused
-from kruise_rollouts.kube.errors import Invalid
+from kruise_rollouts.kube.errors import Invalid, Unavailable
 from kruise_rollouts.runtime import certs
 from kruise_rollouts.runtime.certs import Bundle
 from kruise_rollouts.runtime.certstore import CertKeeper, FolderStore
@@ -61,6 +61,15 @@ async def find_invalid(request: AdmissionRequest) -> AdmissionResponse:
     raise Invalid("spec.steps: too many")
 
 
+async def cannot_look(request: AdmissionRequest) -> AdmissionResponse:
+    raise Unavailable("the API server is away")
+
+
+async def misread(request: AdmissionRequest) -> AdmissionResponse:
+    request.new(int)
+    return ALLOWED
+
+
 async def to_v2(objects, version):
     return [{**o, "apiVersion": version} for o in objects]
 
@@ -71,7 +80,7 @@ async def cannot(objects, version):
 
 def an_app(clock=None) -> WebhookApp:
     app = WebhookApp(clock or LoopClock())
-    for handler in (pause, fail, refuse, hang, find_invalid):
+    for handler in (pause, fail, refuse, hang, find_invalid, cannot_look, misread):
         app.route(f"/{handler.__name__}", handler)
     app.convert("/convert", to_v2)
     app.convert("/cannot", cannot)
@@ -105,6 +114,13 @@ async def test_a_refusal_may_be_raised_as_what_the_api_server_would_say() -> Non
         "reason": "Invalid",
         "code": 422,
     }
+
+
+@virtually
+async def test_trouble_of_our_own_is_not_a_refusal_of_the_user() -> None:
+    app = an_app()
+    assert (await app.respond("/cannot_look", REVIEW))[0] == 503
+    assert (await app.respond("/misread", REVIEW))[0] == 400
 
 
 @virtually

@@ -23,7 +23,7 @@ from kruise_rollouts.kube.admission import (
     refused,
 )
 from kruise_rollouts.kube.effects import JsonObject
-from kruise_rollouts.kube.errors import ApiError, BadRequest
+from kruise_rollouts.kube.errors import ApiError, BadRequest, Invalid
 from kruise_rollouts.kube.protocols import Clock
 
 from .clock import within
@@ -73,15 +73,19 @@ class WebhookApp:
         self._opened.set()
 
     def route(self, path: str, handler: AdmissionHandler) -> None:
-        """Admission reviews sent to `path` are judged by `handler`. An ApiError it raises is a refusal."""
+        """Admission reviews sent to `path` are judged by `handler`.
+
+        Invalid, raised by it, is a refusal. Any other ApiError is our own trouble (the API server is away, an object
+        is not as we know it): the failurePolicy decides.
+        """
 
         async def answer(body: bytes) -> bytes:
             version, request = read_admission(body)
             await self._opened.wait()
             try:
                 response = await handler(request)
-            except ApiError as error:
-                response = refused(error.message, code=error.code or 500, reason=error.reason)
+            except Invalid as error:
+                response = refused(error.message, code=error.code, reason=error.reason)
             return admission_answer(version, request.uid, response)
 
         self._routes[path] = answer
@@ -114,6 +118,9 @@ class WebhookApp:
             return 200, await within(self._clock, self._limit, answer(body))
         except BadRequest as error:
             return 400, error.message.encode()
+        except ApiError as error:
+            log.warning("a webhook could not judge", path=path, error=error.message)
+            return 503, f"the webhook {path} could not judge: {error.message}".encode()
         except TimeoutError:
             log.error("a webhook was too slow", path=path, seconds=self._limit)
             return 504, f"the webhook {path} took longer than {self._limit:g} s".encode()
