@@ -14,8 +14,9 @@ from kruise_rollouts.kube.errors import ApiError, Forbidden
 from kruise_rollouts.runtime.clock import WallClock
 from kruise_rollouts.sandbox.admission import Admission
 from kruise_rollouts.sandbox.callers import AppCaller, CallFailed
-from kruise_rollouts.sandbox.request import Options
+from kruise_rollouts.sandbox.request import SYSTEM, Options, Request
 from kruise_rollouts.sandbox.server import Server
+from kruise_rollouts.sandbox.webhooks import fitted
 
 Json = Any
 Answer = Callable[[Json], Json]
@@ -286,18 +287,50 @@ async def test_a_webhook_that_hangs_is_given_up_after_its_timeout(world: World) 
     )
 
 
-async def test_warnings_are_passed_on_once_and_cut(world: World) -> None:
-    said: list[str] = []
+async def warned(world: World) -> list[str]:
+    """The warnings of creating a ConfigMap over HTTP."""
+    body = msgspec.json.encode({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}})
+    headers = {"content-type": "application/json"}
+    path = "/api/v1/namespaces/default/configmaps"
+    answer = await world.server.respond(Request("POST", path, (), headers, body, SYSTEM))
+    return [value for name, value in answer.headers if name == "Warning"]
+
+
+async def test_warnings_are_passed_on_once(world: World) -> None:
     await world.hook("v", lambda _: {"allowed": True, "warnings": ["w", "w", "x" * 300, ""]})
     await world.hook("w", lambda _: {"allowed": True, "warnings": ["w"]})
-    resource = world.server.registry.find("", "v1", "configmaps")
-    assert resource is not None
-    from kruise_rollouts.sandbox.request import SYSTEM, Call
+    assert await warned(world) == ['299 - "w"', f'299 - "{"x" * 300}"']
 
-    call = Call("create", resource, "default", "", "", Options(), SYSTEM, {"metadata": {"name": "x"}})
-    await world.server.run(call)
-    said = list(dict.fromkeys(call.warnings))
-    assert said == ["w", "x" * 256]
+
+async def test_warnings_come_with_a_refusal_as_well(world: World) -> None:
+    await world.hook("v", lambda _: {"allowed": False, "warnings": ["because"]})
+    assert await warned(world) == ['299 - "because"']
+
+
+def test_too_many_warnings_are_cut_and_then_dropped() -> None:
+    many = [f"{i}{'x' * 400}" for i in range(30)]
+    cut = fitted(many)
+    assert set(map(len, cut)) == {256}
+    assert sum(map(len, cut)) <= 4096 < sum(map(len, cut)) + 256
+
+
+@pytest.mark.parametrize(
+    ("operation", "message"),
+    [
+        (
+            {"op": "replace", "path": "/nope/x", "value": 1},
+            "replace operation does not apply: doc is missing path: /nope/x: missing value",
+        ),
+        ({"op": "bogus", "path": "/metadata/x", "value": 1}, "Unexpected kind: bogus"),
+        ({"op": "test", "path": "/kind", "value": "X"}, "testing value /kind failed: test failed"),
+    ],
+)
+async def test_a_patch_that_does_not_apply_is_worded_as_kubernetes_words_it(
+    world: World, operation: Json, message: str
+) -> None:
+    await world.hook("m", patching(operation), mutating=True)
+    error = await refusal(world)
+    assert (error.code, error.message) == (500, f"Internal error occurred: {message}")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ webhooks at once, quotas last. `install` puts both into a server's hooks.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 
 import msgspec
 
@@ -24,7 +23,7 @@ from .rules import new_uid
 from .subresources import view_of
 from .webhook_match import Hook, matched_resource, parse_hooks, selects
 from .webhook_rules import default_webhooks, validate_webhooks
-from .webhooks import CallError, Denied, Verdict, apply_patch, ask, internal, no_dry_run, review_of
+from .webhooks import CallError, Denied, Verdict, apply_patch, ask, fitted, internal, no_dry_run, review_of
 
 _GROUP = "admissionregistration.k8s.io"
 _NAMESPACES = ("", "namespaces")
@@ -65,7 +64,7 @@ class Admission:
         live = attempt
         attempt = _shown(attempt)
         attempt, warnings = await self._ask_in_turn(attempt, hooks)
-        return _unshown(live, attempt), tuple(dict.fromkeys(warnings))
+        return _unshown(live, attempt), fitted(warnings)
 
     def _completed(self, attempt: Attempt) -> Attempt:
         obj = builtin_admission.mutate(attempt, self._parts.store, self._parts.random)
@@ -126,7 +125,7 @@ class Admission:
             warnings += await self._ask_all(shown, hooks)
         if attempt.operation != "DELETE":
             builtin_admission.check(attempt, self._parts.store)
-        return tuple(dict.fromkeys(warnings))
+        return fitted(warnings)
 
     async def _ask_all(self, attempt: Attempt, hooks: tuple[Hook, ...]) -> list[str]:
         """Asks all that match at once; the first refusal in order wins, after all have answered."""
@@ -245,8 +244,3 @@ def _unshown(live: Attempt, attempt: Attempt) -> JsonObject | None:
     if view is None or live.obj is None or attempt.obj is None:
         return attempt.obj
     return view.write(live.obj, attempt.obj)
-
-
-def warnings_of(error: ApiError) -> Iterable[str]:
-    """Warnings that a refusal carries."""
-    return error.refusal_warnings if isinstance(error, Denied) else ()

@@ -126,8 +126,8 @@ def _resources(resources: list[str], at: str) -> Iterator[Cause]:
         name, slash, below = resource.partition("/")
         if not resource:
             yield required(f"{at}[{index}]")
-        for wide in (f"{name}/*", f"*/{below}"):
-            if slash and resource not in (wide, "*/*") and wide in resources and wide != "*/*":
+        for wide in (f"{name}/*", f"*/{below}"):  # only one that stands before it counts
+            if slash and wide != "*/*" and wide in resources[:index]:
                 why = f"if '{wide}' is present, must not specify {resource}"
                 yield invalid(f"{at}[{index}]", resource, why)
     if "*/*" in resources and len(resources) > 1:

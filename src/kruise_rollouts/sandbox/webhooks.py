@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Iterable
 
 import msgspec
 from msgspec import Struct
@@ -21,7 +22,7 @@ from .request import User
 from .resources import Resource
 from .webhook_match import Hook
 
-WARNING_LIMIT = 256  # characters of one warning
+WARNINGS_LIMIT, WARNING_LIMIT = 4096, 256  # characters: of all warnings; of each, if they are too many
 _CLIENT_MESSAGES = {
     400: "the server rejected our request for an unknown reason",
     401: "the server has asked for the client to provide credentials",
@@ -36,6 +37,9 @@ _CLIENT_MESSAGES = {
     503: "the server is currently unable to handle the request",
     504: "the server was unable to return a response in the time allotted, but may still be processing the request",
 }
+
+
+_SCHEME = "pkg/runtime/scheme.go:111"  # as it stands in Kubernetes' own messages
 
 
 class Verdict(Struct, frozen=True):
@@ -143,7 +147,9 @@ def decode_review(body: bytes, api_version: str, kind: str) -> JsonObject:
         raise CallError("failed to call webhook: couldn't get version/kind; json parse error: not an object")
     version, found = answer.get("apiVersion") or api_version, answer.get("kind") or kind
     if found != kind:
-        raise CallError(f'failed to call webhook: no kind "{found}" is registered for version "{version}"')
+        raise CallError(
+            f'failed to call webhook: no kind "{found}" is registered for version "{version}" in scheme "{_SCHEME}"'
+        )
     if version != api_version:
         was, wanted = version.rpartition("/")[2], api_version.rpartition("/")[2]
         raise CallError(
@@ -178,21 +184,40 @@ def _patch(hook: Hook, response: JsonObject) -> Json:
         raise CallError(
             "received invalid webhook response: webhook returned response.patch but not response.patchType"
         )
-    if kind != "JSONPatch":
-        raise CallError(
-            f'received invalid webhook response: webhook returned invalid response.patchType of "{kind}"'
-        )
     try:
-        return msgspec.json.decode(base64.b64decode(raw, validate=True))
+        patch = msgspec.json.decode(base64.b64decode(raw, validate=True))
     except (msgspec.MsgspecError, binascii.Error, UnicodeDecodeError, TypeError) as error:
         raise CallError(f"received undecodable patch in webhook response: {error}") from None
+    if patch and kind != "JSONPatch":
+        raise CallError(f'unsupported patch type "{kind}"')
+    return patch or None
 
 
 def _warnings(response: JsonObject) -> tuple[str, ...]:
     said = response.get("warnings")
     if not isinstance(said, list):
         return ()
-    return tuple(dict.fromkeys(w[:WARNING_LIMIT] for w in said if isinstance(w, str) and w))
+    return tuple(dict.fromkeys(w for w in said if isinstance(w, str) and w))
+
+
+def fitted(warnings: Iterable[str]) -> tuple[str, ...]:
+    """Each of `warnings` once; too many are cut, and dropped where even that is too much."""
+    said = tuple(dict.fromkeys(warnings))
+    if sum(map(len, said)) <= WARNINGS_LIMIT:
+        return said
+    total, out = 0, []
+    for warning in said:
+        text = warning[:WARNING_LIMIT]
+        total += len(text)
+        if total > WARNINGS_LIMIT:
+            break
+        out.append(text)
+    return tuple(out)
+
+
+def refusal_warnings(error: ApiError) -> tuple[str, ...]:
+    """Warnings that a refusal carries."""
+    return fitted(error.refusal_warnings) if isinstance(error, Denied) else ()
 
 
 class Denied(ApiError):
@@ -234,12 +259,26 @@ def no_dry_run(hook: Hook) -> BadRequest:
     return BadRequest(f'admission webhook "{hook.name}" does not support dry run')
 
 
+def _why_not(operation: Json, cause: str) -> str:
+    """Why an operation does not apply, in Kubernetes' words."""
+    name = operation.get("op") if isinstance(operation, dict) else ""
+    what, _, path = cause.partition(": ")
+    if what == "missing path" and name:
+        quoted = path if name == "replace" else f'"{path}"'
+        return f"{name} operation does not apply: doc is missing path: {quoted}: missing value"
+    if what.startswith("testing value"):
+        return f"{cause}: test failed"
+    return cause[:1].upper() + cause[1:] if what == "unexpected kind" else cause
+
+
 def apply_patch(obj: JsonObject, patch: Json) -> JsonObject:
     """`obj` after the patch of a webhook. Raises InternalError if it does not apply."""
-    try:
-        out = json_patch(obj, patch)
-    except (Invalid, BadRequest) as error:
-        raise internal(str(error.__cause__ or error.message)) from None
+    out: Json = obj
+    for operation in patch if isinstance(patch, list) else [patch]:
+        try:
+            out = json_patch(out, [operation])
+        except (Invalid, BadRequest) as error:
+            raise internal(_why_not(operation, str(error.__cause__ or error.message))) from None
     if not isinstance(out, dict):
         raise internal("the patch does not leave an object")
     return out
