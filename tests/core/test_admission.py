@@ -494,6 +494,26 @@ def test_settings_that_could_not_be_given_back_are_refused(old: Obj, wrong: Obj,
     assert words in verdict.refusal
 
 
+def test_settings_written_during_a_blue_green_release_are_kept_where_it_keeps_them() -> None:
+    saved = '{"maxUnavailable":"25%","maxSurge":"25%","minReadySeconds":5,"progressDeadlineSeconds":600}'
+    marks = {keys.IN_PROGRESSING: MARK, keys.ORIGINAL_DEPLOYMENT_STRATEGY: saved}
+    old = moving()
+    old["metadata"]["annotations"] = marks
+    new = copy.deepcopy(old)
+    new["spec"] |= {
+        "minReadySeconds": 9,
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 4, "maxUnavailable": 2}},
+    }
+    admitted, _ = going_on(old, new)
+    assert admitted["spec"] == old["spec"]
+    assert annotations_of(admitted) == {
+        keys.IN_PROGRESSING: MARK,
+        keys.ORIGINAL_DEPLOYMENT_STRATEGY: saved.replace('"maxSurge":"25%"', '"maxSurge":4').replace(
+            ":5,", ":9,"
+        ),
+    }
+
+
 @pytest.mark.parametrize("member", ["maxSurge", "maxUnavailable"])
 def test_who_asks_for_a_rolling_update_no_longer_asks_for_recreate(member: str) -> None:
     recreated, _ = going_on(moving(), moving(strategy={"type": "Recreate"}))
