@@ -1,0 +1,197 @@
+"""kruise-rollout: the manager, installing it, and the sandbox. Parsing only."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+
+from kruise_rollouts import __version__
+
+from .errors import CommandError, refusal
+
+DEMO_RATE = 20.0
+# Accepted so that existing manifests and charts start; they have nothing to set here.
+INERT = (
+    "grace-timeout",
+    "expectation-timeout",
+    "trafficrouting-workers",
+    "rollouthistory-workers",
+    "nativedaemonset-workers",
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """Fails with one line and exit status 1."""
+
+    def error(self, message: str):  # type: ignore[no-untyped-def]
+        raise CommandError(f"error: {message}\nSee '{self.prog} -h'")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs one command; the exit status."""
+    try:
+        flags = parser().parse_args(arguments)
+        flags.run(flags)
+    except CommandError as error:
+        if error.message:
+            print(error.message, file=sys.stderr)
+        return error.code
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def parser() -> Parser:
+    """The command tree."""
+    root = Parser(
+        prog="kruise-rollout", description="Progressive delivery for Kubernetes.", allow_abbrev=False
+    )
+    root.add_argument("--version", action="version", version=f"kruise-rollout {__version__}")
+    root.set_defaults(run=lambda _: root.print_help())
+    commands = root.add_subparsers(title="commands", metavar="COMMAND", parser_class=Parser)
+    demo = commands.add_parser("demo", help="play a release in a sandbox, in front of you")
+    demo.add_argument(
+        "--rate",
+        type=float,
+        default=DEMO_RATE,
+        help=f"how many times faster than the wall (default {DEMO_RATE:g})",
+    )
+    demo.set_defaults(run=_demo)
+    _sandbox(commands.add_parser("sandbox", help="a Kubernetes in one process, with the controller in it"))
+    _manager(commands.add_parser("manager", help="the controller, against a cluster"))
+    _install(commands.add_parser("install", help="put CRDs, rights and webhooks into a cluster"))
+    uninstall = commands.add_parser("uninstall", help="take them out again")
+    _cluster(uninstall)
+    uninstall.add_argument(
+        "--with-data", action="store_true", help="delete the CRDs too, and with them every Rollout"
+    )
+    uninstall.set_defaults(run=_run_uninstall)
+    return root
+
+
+def _sandbox(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--rate", type=float, default=1.0, help="how many times faster than the wall its clock runs"
+    )
+    command.add_argument("--nodes", type=int, default=3, help="simulated nodes")
+    command.add_argument("--port", type=int, default=0, help="0 is any free one")
+    command.add_argument("--data", default="", metavar="DIR", help="keep the cluster there across restarts")
+    command.add_argument("--rbac", action="store_true", help="enforce RBAC")
+    command.add_argument(
+        "--no-controller", action="store_true", help="only the cluster, without our controller"
+    )
+    command.set_defaults(run=_run_sandbox)
+
+
+def _cluster(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--kubeconfig", default="")
+    command.add_argument("--context", default="")
+    command.add_argument("-n", "--namespace", default=os.environ.get("POD_NAMESPACE") or "kruise-rollout")
+
+
+def _install(command: argparse.ArgumentParser) -> None:
+    _cluster(command)
+    command.add_argument(
+        "--webhook-url", default="", metavar="https://HOST:PORT", help="for a manager outside of the cluster"
+    )
+    command.add_argument(
+        "--print", action="store_true", dest="print_only", help="print the objects as YAML instead"
+    )
+    command.set_defaults(run=_run_install)
+
+
+def _manager(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--kubeconfig", default="")
+    command.add_argument("--context", default="")
+    command.add_argument("--metrics-bind-address", default=":8080", help="0 for none")
+    command.add_argument("--health-probe-bind-address", default=":8081", help="0 for none")
+    command.add_argument(
+        "--leader-elect", nargs="?", const="true", default="false", choices=("true", "false")
+    )
+    command.add_argument("--feature-gates", default="", help="e.g. RolloutHistory=true")
+    command.add_argument("--partition-percent-limit", type=int, default=50)
+    command.add_argument(
+        "--filter-workload-type", nargs="?", const="true", default="true", choices=("true", "false")
+    )
+    for name in ("rollout", "batchrelease", "deployment"):
+        command.add_argument(f"--{name}-workers", type=int, default=3)
+    command.add_argument("-v", "--v", type=int, default=0, dest="verbosity", help="5 and more: debug")
+    command.add_argument("--log-format", choices=("text", "json"), default="text")
+    for name in INERT:
+        command.add_argument(f"--{name}", default=None, help=argparse.SUPPRESS)
+    command.add_argument("--disable-no-deepcopy", nargs="?", default=None, help=argparse.SUPPRESS)
+    command.set_defaults(run=_run_manager)
+
+
+def _demo(flags: argparse.Namespace) -> None:
+    from .lab import run_demo
+
+    asyncio.run(run_demo(_rate(flags)))
+
+
+def _run_sandbox(flags: argparse.Namespace) -> None:
+    from .lab import LabFlags, run_sandbox
+
+    given = LabFlags(
+        rate=_rate(flags),
+        nodes=flags.nodes,
+        port=flags.port,
+        data=flags.data,
+        rbac=flags.rbac,
+        controller=not flags.no_controller,
+    )
+    asyncio.run(run_sandbox(given))
+
+
+def _rate(flags: argparse.Namespace) -> float:
+    if flags.rate <= 0:
+        raise refusal(f"--rate must be above 0, not {flags.rate:g}")
+    return float(flags.rate)
+
+
+def _run_manager(flags: argparse.Namespace) -> None:
+    from kruise_rollouts.operator.options import (
+        OptionError,
+        Options,
+        Workers,
+        address,
+        parse_gates,
+        webhook_options,
+    )
+
+    from .serve import Serving, namespace_of, run
+
+    try:
+        for flag in ("metrics-bind-address", "health-probe-bind-address"):
+            address(getattr(flags, flag.replace("-", "_")), f"--{flag}")
+        options = Options(
+            metrics_address=flags.metrics_bind_address,
+            health_address=flags.health_probe_bind_address,
+            leader_elect=flags.leader_elect == "true",
+            gates=parse_gates(flags.feature_gates),
+            partition_percent_limit=flags.partition_percent_limit,
+            filter_workload_type=flags.filter_workload_type == "true",
+            namespace=namespace_of(dict(os.environ)),
+            workers=Workers(flags.rollout_workers, flags.batchrelease_workers, flags.deployment_workers),
+            webhook=webhook_options(os.environ),
+        )
+    except OptionError as error:
+        raise refusal(str(error)) from None
+    run(Serving(options, flags.kubeconfig, flags.context, flags.verbosity, flags.log_format))
+
+
+def _run_install(flags: argparse.Namespace) -> None:
+    from .setup import Setup, install_into
+
+    given = Setup(flags.kubeconfig, flags.context, flags.namespace, flags.webhook_url, flags.print_only)
+    asyncio.run(install_into(given))
+
+
+def _run_uninstall(flags: argparse.Namespace) -> None:
+    from .setup import Setup, uninstall_from
+
+    given = Setup(flags.kubeconfig, flags.context, flags.namespace, with_data=flags.with_data)
+    asyncio.run(uninstall_from(given))
