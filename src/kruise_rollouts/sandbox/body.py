@@ -8,8 +8,8 @@ from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.errors import BadRequest, Cause, Details, TooLarge, UnsupportedMediaType
 
 from . import protobuf
-from .bodies import BadBody, decode_json, decode_yaml
 from .fields import Expected, check_fields, strict_refusal
+from .patched import read_configuration, read_patch
 from .pipeline import Hooks
 from .refusals import invalid_options, not_supported
 from .request import Call, Options
@@ -39,6 +39,9 @@ def decode_body(call: Call, body: bytes, hooks: Hooks) -> Call:
         raise UnsupportedMediaType(ACCEPTED)
     if call.verb.startswith("delete"):
         return _with_delete_options(call, body)
+    if call.subresource == "eviction":
+        # Clients of the time before policy/v1 evict to this day; the two versions have the same fields.
+        body = body.replace(b"policy/v1beta1", b"policy/v1", 1)
     expected, schema = _expected(call, hooks)
     if call.content_type == PROTOBUF:
         obj = _from_protobuf(body, expected)
@@ -105,14 +108,7 @@ def _with_patch(call: Call, body: bytes, hooks: Hooks) -> Call:
     if call.options.force:
         cause = Cause("FieldValueForbidden", "Forbidden: may not be specified for non-apply patch", "force")
         raise invalid_options("PatchOptions", cause)
-    try:
-        patch = decode_json(body)
-    except RecursionError:
-        raise BadRequest("error decoding patch: exceeded max depth") from None
-    except BadBody as bad:
-        raise BadRequest(f"error decoding patch: {bad}") from None
-    if patch is None and call.content_type != JSON_PATCH:
-        raise BadRequest("Invalid JSON Patch")
+    patch = read_patch(body, call.content_type)
     return msgspec.structs.replace(call, body=patch)
 
 
@@ -121,18 +117,16 @@ def _applied(call: Call, body: bytes, hooks: Hooks) -> JsonObject:
     if not call.options.field_manager:
         cause = Cause("FieldValueRequired", "Required value: is required for apply patch", "fieldManager")
         raise invalid_options("PatchOptions", cause)
-    expected, schema = _expected(call, hooks)
-    try:
-        given, _ = decode_yaml(body)
-    except BadBody as bad:
-        raise BadRequest(f"error decoding YAML: {bad}") from None
-    obj = given if isinstance(given, dict) else {}
+    expected, _ = _expected(call, hooks)
+    obj, problems = read_configuration(body)
     version, kind = obj.get("apiVersion") or "", obj.get("kind") or ""
     if (version, kind) != (expected.api_version, expected.kind):
         full = version if "/" in str(version) else f"/{version}"
         raise BadRequest(f"invalid object type: {full}, Kind={kind}")
-    obj, problems = check_fields(body, schema, expected, "application/yaml")
-    _tell(call, obj, problems, expected)
+    if problems and call.options.field_validation == "Strict":
+        raise BadRequest(f"error strict decoding YAML: {problems[0]}")
+    if call.options.field_validation != "Ignore":
+        call.warnings.extend(problems)
     meta = obj.get("metadata") or {}
     return obj if meta.get("name") else {**obj, "metadata": {**meta, "name": call.name}}
 

@@ -13,7 +13,7 @@ from kruise_rollouts.kube.effects import Json
 from kruise_rollouts.kube.patch import json_type
 
 from .schema import Node
-from .wording import number, quoted
+from .wording import number, quoted, type_of
 
 _SMALL = 2**31
 _LIMITS = {"int32": 2**31, "int64": 2**63, "": 2**63}
@@ -41,7 +41,14 @@ _ENUM_TYPES = {
 
 
 class WrongType(ValueError):
-    """A value that the field cannot hold; str() is Go's complaint."""
+    """A value that the field cannot hold; str() is the complaint of Go's JSON decoder.
+
+    `converted` is the complaint of a strategic merge patch, which does not go through JSON.
+    """
+
+    def __init__(self, text: str, converted: str = "") -> None:
+        super().__init__(text)
+        self.converted = converted or text
 
 
 def go_type(node: Node) -> str:
@@ -103,7 +110,23 @@ def check_scalar(value: Json, node: Node, struct: str, field: str) -> None:
         shown = f"number {number(value) if isinstance(value, float) else value}"
     if node.enum:
         wanted = _ENUM_TYPES.get(field.rpartition(".")[2], wanted)
-    raise WrongType(f"json: cannot unmarshal {shown} into Go struct field {struct}.{field} of type {wanted}")
+    raise WrongType(
+        f"json: cannot unmarshal {shown} into Go struct field {struct}.{field} of type {wanted}",
+        _not_convertible(value, node, wanted),
+    )
+
+
+def _not_convertible(value: Json, node: Node, wanted: str) -> str:
+    kind = {"map[string]interface {}": "map", "[]interface {}": "slice"}.get(type_of(value), type_of(value))
+    match node.type:
+        case "array":
+            return f"cannot restore slice from {kind}"
+        case "object" if node.properties:
+            return f"cannot restore struct from: {kind}"
+        case "object":
+            return f"cannot restore map from {kind}"
+        case _:
+            return f"cannot convert {type_of(value)} to {wanted}"
 
 
 def _fits(value: Json, node: Node) -> bool:

@@ -71,9 +71,9 @@ class Apply(Protocol):
 
 
 class CheckPatched(Protocol):
-    """What a patch has made, as the server understands it, and its unknown fields. Raises Invalid."""
+    """What the patch of `call` has made, as the server understands it, and warnings. Raises Invalid."""
 
-    def __call__(self, resource: Resource, obj: JsonObject) -> tuple[JsonObject, tuple[str, ...]]: ...
+    def __call__(self, call: Call, obj: JsonObject) -> tuple[JsonObject, tuple[str, ...]]: ...
 
 
 class Strategic(Protocol):
@@ -111,7 +111,7 @@ def _merged(resource: Resource, live: JsonObject, patch: JsonObject) -> JsonObje
     return merged
 
 
-def _unchecked(resource: Resource, obj: JsonObject) -> tuple[JsonObject, tuple[str, ...]]:
+def _unchecked(call: Call, obj: JsonObject) -> tuple[JsonObject, tuple[str, ...]]:
     return obj, ()
 
 

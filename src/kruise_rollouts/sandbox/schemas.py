@@ -10,11 +10,10 @@ from kruise_rollouts.kube.effects import JsonObject
 
 from .apply import server_side_apply
 from .crd import CustomResources, CustomVersion
-from .field_types import WrongType
-from .fields import check_object
 from .openapi import OpenApi
+from .patched import check_result, refused
 from .pipeline import Hooks, Manager
-from .refusals import refused_patch
+from .request import Call
 from .resources import Registry, Resource
 from .schema import Node, custom_schema, schema_of
 from .strategic import strategic_merge
@@ -74,14 +73,12 @@ class Schemas:
     def _strategic(self, resource: Resource, live: JsonObject, patch: JsonObject) -> JsonObject:
         return strategic_merge(live, patch, self.of(resource))
 
-    def _check_patched(self, resource: Resource, obj: JsonObject) -> tuple[JsonObject, tuple[str, ...]]:
+    def _check_patched(self, call: Call, obj: JsonObject) -> tuple[JsonObject, tuple[str, ...]]:
+        resource, form = call.resource, call.content_type
         kind, version = obj.get("kind") or resource.kind, obj.get("apiVersion") or resource.api_version
         if not resource.custom and (kind, version) != (resource.kind, resource.api_version):
-            raise refused_patch(obj, _other_kind(resource, str(kind), str(version)))
-        try:
-            return check_object(obj, self.of(resource))
-        except WrongType as wrong:
-            raise refused_patch(obj, str(wrong)) from wrong
+            raise refused(obj, call.body, form, _other_kind(resource, str(kind), str(version)))
+        return check_result(obj, self.of(resource), call.body, form, call.options.field_validation)
 
 
 def _other_kind(resource: Resource, kind: str, api_version: str) -> str:

@@ -9,12 +9,13 @@ import msgspec
 from kruise_rollouts.kube.effects import Json
 
 _ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
+_encode = msgspec.json.Encoder().encode
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 
-def json_text(value: Json) -> str:
-    """`value` as JSON with sorted keys, no spaces, and what HTML minds escaped."""
-    text = _encode_sorted(value).decode()
+def json_text(value: Json, *, ordered: bool = True) -> str:
+    """`value` as JSON with sorted keys (if `ordered`), no spaces, and what HTML minds escaped."""
+    text = (_encode_sorted(value) if ordered else _encode(value)).decode()
     if "<" in text or ">" in text or "&" in text:
         text = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
     return text

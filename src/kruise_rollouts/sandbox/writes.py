@@ -17,7 +17,7 @@ from kruise_rollouts.kube.patch import json_patch, merge_patch
 from . import rules
 from .metadata import check_metadata
 from .pipeline import Attempt, Manager, Parts
-from .refusals import already_exists, conflict, invalid, invalid_object, not_allowed, not_found, refused_patch
+from .refusals import already_exists, conflict, invalid, invalid_object, not_allowed, not_found
 from .request import Call, Options
 from .store import Entry
 from .subresources import check_scale, negative_scale, view_of
@@ -124,9 +124,7 @@ class Writer:
         if call.content_type == JSON_PATCH:
             return lambda view: _an_object(json_patch(view, patch))
         if patch is not None and not isinstance(patch, dict):
-            raise BadRequest(
-                "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}"
-            )
+            raise BadRequest("Invalid JSON Patch")
         if call.content_type == MERGE or (call.content_type == STRATEGIC and call.subresource == "scale"):
             return lambda view: _an_object(merge_patch(view, patch or {}))
         if call.content_type == STRATEGIC and not call.resource.custom:
@@ -199,11 +197,8 @@ class Writer:
     def _patched(self, call: Call, wanted: JsonObject, *, whole: bool) -> JsonObject:
         """What a patch has made, checked like a body. Raises Invalid, BadRequest."""
         if whole:
-            wanted, problems = self._parts.hooks.check_patched(call.resource, wanted)
-            if problems and call.options.field_validation == "Strict":
-                raise refused_patch(wanted, f"strict decoding error: {', '.join(problems)}")
-            if call.options.field_validation != "Ignore":
-                call.warnings.extend(problems)
+            wanted, warnings = self._parts.hooks.check_patched(call, wanted)
+            call.warnings.extend(warnings)
         else:
             wanted = check_scale(wanted)
         return self._named(call, wanted)
