@@ -259,6 +259,33 @@ def test_a_cordoned_node_gets_no_pods() -> None:
     play_in_sandbox(tell)
 
 
+def test_a_full_node_takes_a_pod_when_another_leaves() -> None:
+    async def tell(play: Play) -> None:
+        for name in ("node-1", "node-2"):
+            await play.place.delete(NODE, name)
+        await play.place.patch(NODE, "node-0", {"status": {"allocatable": {"pods": "1"}}}, "status")
+        await play.place.create(POD, body("first"))
+        await play.place.create(POD, body("second"))
+        await play.place.wait(2)
+        assert condition((await get(play, "second"))["status"], "PodScheduled") == ("False", "Unschedulable")
+        await play.place.delete(POD, "first")
+        await play.place.wait(2)
+        assert (await get(play, "second"))["status"]["phase"] == "Running"
+
+    play_in_sandbox(tell)
+
+
+def test_a_deleted_node_takes_its_pods_along() -> None:
+    async def tell(play: Play) -> None:
+        await play.deploy(replicas=3)
+        await play.rests({"v1": 3}, (3, 3, 3))
+        await play.place.delete(NODE, "node-0")
+        await play.rests({"v1": 3}, (3, 3, 3))
+        assert {p["spec"]["nodeName"] for p in await play.place.list(POD)} == {"node-1", "node-2"}
+
+    play_in_sandbox(tell)
+
+
 def test_a_lost_node_makes_its_pods_unready_and_then_loses_them() -> None:
     async def tell(play: Play) -> None:
         tolerated = [

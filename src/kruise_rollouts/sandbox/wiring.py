@@ -183,14 +183,16 @@ def _pod_refused(kind: Kind) -> Callable[[World, Key, Write, ApiError], Note | N
 
 def _scheduler() -> Wiring:
     def unbound(world: World, old: JsonObject | None, new: JsonObject | None) -> tuple[Key, ...]:
-        if new is None or facts.spec(new).get("nodeName"):
+        if new is not None:
+            return () if facts.spec(new).get("nodeName") else (key_of(new),)
+        if old is None or not facts.spec(old).get("nodeName"):
             return ()
-        return (key_of(new),)
+        return tuple(key_of(p.raw) for p in world.pods_on("").values())  # there is room for one more
 
     def waiting(world: World, old: JsonObject | None, new: JsonObject | None) -> tuple[Key, ...]:
         if old is not None and new is not None and _same_room(old, new):
             return ()
-        return tuple(key_of(p) for p in world.list(POD) if not facts.spec(p).get("nodeName"))
+        return tuple(key_of(p.raw) for p in world.pods_on("").values())
 
     return Wiring(
         Scheduler(),

@@ -26,7 +26,7 @@ DEFAULT_TOLERATION_SECONDS = 300
 
 
 class NodeSeen(Struct, frozen=True):
-    node: JsonObject
+    node: JsonObject | None  # None: it has been deleted, and left pods behind
     status: JsonObject  # stored, or decided earlier in this fold
     pods: tuple[Pod, ...]
     now: datetime
@@ -39,23 +39,31 @@ class NodeLifecycle:
         self, key: Key, world: World, now: datetime, pending: JsonObject | None
     ) -> NodeSeen | None:
         node = world.get(NODE, "", key[1])
-        if node is None:
-            return None
         pods = tuple(world.pods_on(key[1]).values())
+        if node is None:
+            return NodeSeen(None, {}, pods, now) if pods else None
         return NodeSeen(node, facts.status(node) if pending is None else pending, pods, now)
 
     def decide(self, seen: NodeSeen) -> Decision[JsonObject]:
+        if seen.node is None:
+            return Decision({}, tuple(_ended(p) for p in seen.pods))
         if facts.annotations_of(seen.node).get(DOWN) == "true":
-            return _lost(seen)
-        return _alive(seen)
+            return _lost(seen, seen.node)
+        return _alive(seen, seen.node)
 
     def persist(self, seen: NodeSeen, status: JsonObject) -> Write | None:
+        if seen.node is None:
+            return None
         patch = facts.changed_fields(facts.status(seen.node), status)
         return Patch(facts.ref_of(NODE, seen.node), {"status": patch}, "status") if patch else None
 
 
-def _alive(seen: NodeSeen) -> Decision[JsonObject]:
-    writes = [*_annotated(seen, None), *_tainted(seen, [])]
+def _ended(pod: Pod) -> Delete:
+    return Delete(POD.ref(facts.ns(pod.raw), pod.name), pod.uid, grace_seconds=0)
+
+
+def _alive(seen: NodeSeen, node: JsonObject) -> Decision[JsonObject]:
+    writes = [*_annotated(node, None), *_tainted(node, [])]
     ready = conditions.find(seen.status.get("conditions") or [], "Ready")
     if ready is None or ready.get("reason") != "NodeStatusUnknown":
         return Decision(seen.status, tuple(writes))
@@ -63,11 +71,11 @@ def _alive(seen: NodeSeen) -> Decision[JsonObject]:
     return Decision(_with_ready(seen, *told), tuple(writes))
 
 
-def _lost(seen: NodeSeen) -> Decision[JsonObject]:
-    me = facts.ref_of(NODE, seen.node)
-    since = facts.time_at(facts.annotations_of(seen.node).get(DOWN_SINCE))
+def _lost(seen: NodeSeen, node: JsonObject) -> Decision[JsonObject]:
+    me = facts.ref_of(NODE, node)
+    since = facts.time_at(facts.annotations_of(node).get(DOWN_SINCE))
     if since is None:
-        return Decision(seen.status, _annotated(seen, facts.stamp(seen.now)))
+        return Decision(seen.status, _annotated(node, facts.stamp(seen.now)))
     due = since + timedelta(seconds=GRACE_SECONDS)
     if seen.now < due:
         return Decision(seen.status, wake_at=due)
@@ -76,7 +84,7 @@ def _lost(seen: NodeSeen) -> Decision[JsonObject]:
         {"key": UNREACHABLE, "effect": "NoSchedule", "timeAdded": at},
         {"key": UNREACHABLE, "effect": "NoExecute", "timeAdded": at},
     ]
-    writes: list[Write] = [*_tainted(seen, taints)]
+    writes: list[Write] = [*_tainted(node, taints)]
     notes = [Note(me, "NodeNotReady", f"Node {me.name} status is now: NodeNotReady")] if writes else []
     dues: list[datetime] = []
     for pod in seen.pods:
@@ -106,19 +114,19 @@ def _toleration(pod: Pod) -> float:
     return 0.0
 
 
-def _annotated(seen: NodeSeen, since: str | None) -> tuple[Write, ...]:
-    if facts.annotations_of(seen.node).get(DOWN_SINCE) == since:
+def _annotated(node: JsonObject, since: str | None) -> tuple[Write, ...]:
+    if facts.annotations_of(node).get(DOWN_SINCE) == since:
         return ()
-    return (Patch(facts.ref_of(NODE, seen.node), {"metadata": {"annotations": {DOWN_SINCE: since}}}),)
+    return (Patch(facts.ref_of(NODE, node), {"metadata": {"annotations": {DOWN_SINCE: since}}}),)
 
 
-def _tainted(seen: NodeSeen, wanted: list[JsonObject]) -> tuple[Write, ...]:
-    taints = facts.spec(seen.node).get("taints") or []
+def _tainted(node: JsonObject, wanted: list[JsonObject]) -> tuple[Write, ...]:
+    taints = facts.spec(node).get("taints") or []
     others = [t for t in taints if t.get("key") != UNREACHABLE]
     mine = [t for t in taints if t.get("key") == UNREACHABLE]
     if {t["effect"] for t in mine} == {t["effect"] for t in wanted}:
         return ()
-    return (Patch(facts.ref_of(NODE, seen.node), {"spec": {"taints": [*others, *wanted] or None}}),)
+    return (Patch(facts.ref_of(NODE, node), {"spec": {"taints": [*others, *wanted] or None}}),)
 
 
 def _with_ready(seen: NodeSeen, status: str, reason: str, message: str) -> JsonObject:

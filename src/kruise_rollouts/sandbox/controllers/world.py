@@ -50,7 +50,7 @@ class World:
             str, dict[str, Pod]
         ] = {}  # controller uid, or "/" + namespace of orphans -> uid -> pod
         self._pod_by_uid: dict[str, Pod] = {}
-        self._on_node: dict[str, dict[str, Pod]] = {}
+        self._on_node: dict[str, dict[str, Pod]] = {}  # "": not bound yet
         self.served: dict[Id, str] = {}  # kinds there are, with what messages call their resource: "pods."
         self.refusals: dict[tuple[str, str, str], Refusal] = {}  # controller, namespace, name
 
@@ -108,8 +108,9 @@ class World:
         if old is not None and (old.controller or "/" + ns) != group:
             self._pods.get(old.controller or "/" + ns, {}).pop(pod.uid, None)
         self._pods.setdefault(group, {})[pod.uid] = pod
-        if pod.node:
-            self._on_node.setdefault(pod.node, {})[pod.uid] = pod
+        if old is not None and old.node != pod.node:
+            self._on_node.get(old.node, {}).pop(pod.uid, None)
+        self._on_node.setdefault(pod.node, {})[pod.uid] = pod
 
     def _drop_pod(self, uid: str) -> None:
         pod = self._pod_by_uid.pop(uid, None)
@@ -184,6 +185,7 @@ class World:
         return self._pod_by_uid.get(uid)
 
     def pods_on(self, node: str) -> Mapping[str, Pod]:
+        """Pods bound to `node`; those that wait for the scheduler for ""."""
         return self._on_node.get(node, _NO_PODS)
 
     def pods_in(self, ns: str) -> Iterator[Pod]:
