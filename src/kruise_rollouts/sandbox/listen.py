@@ -147,7 +147,10 @@ class Listener:
 
     async def start(self) -> None:
         """Listens when this returns; `port` is the one that was found."""
-        low_level = web.Server(self._serve, access_log=None, keepalive_timeout=3600.0)
+        # A client that goes away ends its watch at once, not when the next event cannot be written.
+        low_level = web.Server(
+            self._serve, access_log=None, keepalive_timeout=3600.0, handler_cancellation=True
+        )
         self._runner = web.ServerRunner(low_level, shutdown_timeout=1.0)
         await self._runner.setup()
         context = await asyncio.to_thread(ssl_context, self._identity)

@@ -81,6 +81,9 @@ class PodActions:
 
     async def evict(self, call: Call) -> JsonObject:
         """Deletes the pod unless a PodDisruptionBudget forbids it now. Raises TooManyRequests, NotFound."""
+        named = ((call.body or {}).get("metadata") or {}).get("name") or call.name
+        if named != call.name:
+            raise BadRequest("name in URL does not match name in Eviction object")
         pod = self._parts.store.get("", "pods", call.ns, call.name)
         if pod is None:
             raise not_found(call.resource, call.name)

@@ -166,6 +166,7 @@ class Server:
     def _stream(self, call: Call) -> Response:
         """What would talk to a container: its log can be read, the rest is refused."""
         if call.subresource != "log":
+            self.reader.entry(call)
             raise no_containers(call.resource, call.subresource)
         pod, container = self._pods.check_log(call)
         return Response(200, self.hooks.log(pod, container, call.query), "text/plain", warnings_of(call))
