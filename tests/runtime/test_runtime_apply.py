@@ -7,11 +7,12 @@ from fake_server import FakeServer
 from msgspec import Struct
 from virtual import virtually
 
-from kruise_rollouts.kube.effects import Create, Delete, Evict, JsonObject, Patch
+from kruise_rollouts.kube.effects import Create, Delete, Evict, JsonObject, Patch, Ref
 from kruise_rollouts.kube.errors import AlreadyExists, Conflict, NotFound, TooManyRequests
 from kruise_rollouts.kube.objects import CONFIG_MAP, POD, Meta
 from kruise_rollouts.runtime.apply import Applier, Fenced
 from kruise_rollouts.runtime.cache import Cache
+from kruise_rollouts.runtime.discovery import Discovery
 
 BOX = CONFIG_MAP.ref("ns", "box")
 
@@ -133,3 +134,34 @@ async def test_nothing_is_written_by_who_may_not_lead() -> None:
     with pytest.raises(Fenced):
         await stage.apply(Create(BOX, {}))
     assert stage.server.calls == []
+
+
+class Documents:
+    """Serves discovery documents only."""
+
+    def __init__(self, **by_path: bytes) -> None:
+        self.by_path = by_path
+        self.asked: list[str] = []
+
+    async def request(self, method: str, path: str, **named: object) -> bytes:
+        self.asked.append(path)
+        if path not in self.by_path:
+            raise NotFound("404 page not found")
+        return self.by_path[path]
+
+    def watch(self, path, params, *, idle_seconds):
+        raise NotImplementedError
+
+
+@virtually
+async def test_kinds_nobody_listed_are_learnt_from_the_server_once() -> None:
+    resources = b'{"resources":[{"name":"virtualservices/status","kind":"VirtualService"},{"name":"virtualservices","kind":"VirtualService","namespaced":true}]}'
+    documents = Documents(**{"/apis/networking.istio.io/v1": resources})
+    discovery = Discovery(documents)
+    ref = Ref("networking.istio.io/v1", "VirtualService", "ns", "vs")
+    for _ in range(2):
+        kind = await discovery.kind_of(ref)
+        assert kind.path("ns", "vs") == "/apis/networking.istio.io/v1/namespaces/ns/virtualservices/vs"
+    assert len(documents.asked) == 1
+    with pytest.raises(NotFound, match="does not serve Nope of nope.io/v1"):
+        await discovery.kind_of(Ref("nope.io/v1", "Nope", "ns", "x"))

@@ -67,6 +67,15 @@ def test_an_object_brought_back_with_its_old_uid_is_seen_again_after_a_list() ->
     assert cache.put(a_thing("a", 11))
 
 
+def test_deleting_what_the_stream_has_already_ended_leaves_nothing_behind() -> None:
+    cache = Cache(Thing)
+    cache.put(a_thing("a", 5))
+    cache.remove("ns", "a", resource_version="8")
+    cache.pass_by("8", gone="u1")
+    cache.deleted("ns", "a", "u1")
+    assert cache.put(a_thing("a", 9)), "a restored object with the old uid is not hidden"
+
+
 def test_the_end_of_an_earlier_incarnation_does_not_remove_the_new_one() -> None:
     cache = Cache(Thing)
     cache.put(a_thing("a", 9, uid="u2"))

@@ -65,7 +65,7 @@ class Cache(Generic[T]):
         self._index_of = dict(indexes or {})
         self._indexed: dict[str, dict[Hashable, dict[Key, None]]] = {name: {} for name in self._index_of}
         self._handlers: list[Handler[T]] = []
-        self._deleted: dict[str, Key] = {}  # uids that we deleted and whose end the stream has not told yet
+        self._deleted: set[str] = set()  # uids that we deleted and whose end the stream has not told yet
         self._passed = 0  # every change of this kind up to here has been put in by the stream
         self._decode = msgspec.json.Decoder(of).decode
 
@@ -121,9 +121,8 @@ class Cache(Generic[T]):
 
     def deleted(self, ns: str, name: str, uid: str) -> None:
         """We deleted `uid`: it is gone, and events about it that are still under way do not revive it."""
-        if uid:
-            self._deleted[uid] = (ns, name)
-        self.remove(ns, name, uid=uid)
+        if self.remove(ns, name, uid=uid) and uid:  # else the stream has told its end already
+            self._deleted.add(uid)
 
     # --- the informer's side -------------------------------------------------------------------------------
 
@@ -131,7 +130,7 @@ class Cache(Generic[T]):
         """The stream has told everything up to `resource_version`; `gone`: the uid whose end it just told."""
         self._passed = max(self._passed, version(resource_version))
         if gone:
-            self._deleted.pop(gone, None)
+            self._deleted.discard(gone)
 
     def replace(self, objects: Iterable[T], resource_version: str, *, keep: Iterable[Key] = ()) -> None:
         """Makes the cache what a list at `resource_version` says, apart from what is newer.
@@ -155,7 +154,7 @@ class Cache(Generic[T]):
             ns, name = obj.metadata.namespace, obj.metadata.name
             if (ns, name) not in listed:
                 self.remove(ns, name, resource_version="" if restored else resource_version)
-        self._deleted = {uid: key for uid, key in self._deleted.items() if uid in uids}
+        self._deleted &= uids
         self._passed = version(resource_version)
 
     # --- inside ----------------------------------------------------------------------------------------------

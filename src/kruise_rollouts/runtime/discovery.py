@@ -42,7 +42,11 @@ class Discovery:
 
     async def _learn(self, api_version: str) -> None:
         path = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
-        for entry in _decode(await self._api.request("GET", path)).resources:
+        try:
+            answer = await self._api.request("GET", path)
+        except NotFound:  # no such group or version
+            return
+        for entry in _decode(answer).resources:
             if "/" not in entry.name:  # not a subresource
                 self._known[(api_version, entry.kind)] = Kind(
                     api_version, entry.kind, entry.name, entry.namespaced
