@@ -163,5 +163,5 @@ async def test_kinds_nobody_listed_are_learnt_from_the_server_once() -> None:
         kind = await discovery.kind_of(ref)
         assert kind.path("ns", "vs") == "/apis/networking.istio.io/v1/namespaces/ns/virtualservices/vs"
     assert len(documents.asked) == 1
-    with pytest.raises(NotFound, match="does not serve Nope of nope.io/v1"):
+    with pytest.raises(NotFound, match=r"does not serve Nope of nope\.io/v1"):
         await discovery.kind_of(Ref("nope.io/v1", "Nope", "ns", "x"))
