@@ -127,10 +127,10 @@ class Story:
         if first is not None:  # what it was late to see it will be told of yet
             self.licence = max(self.licence, now)
             return
-        self.licence = now
         self.lost, self.resumed = 0, False
         # A move goes on within its bound until the change of replicas has been spread.
         self.scaled = self.scaled and self.world.is_scaling() and self.existing() != self.world.wanted
+        self.licence = max(self.licence, now) if self.scaled else now
 
     def readiness(self, index: int, ready: bool) -> None:
         pods = [p for p in self.world.pods.values() if (p.ready_since is None) == ready]
@@ -146,12 +146,12 @@ class Story:
     def native(self) -> None:
         """One round of the Deployment controller, judged."""
         new, total, serving = self.new_pods(), self.existing(), self.serving()
+        scaling = self.world.spec["paused"] or self.world.is_scaling()  # then it spreads pods in proportion
         self.world.sync()
         assert self.world.spec["strategy"]["type"] == "RollingUpdate"
         if self.resumed:
             return
         slack = 1 + math.ceil(self.world.wanted / 10) if self.scaled else 0
-        scaling = self.world.spec["paused"]
         if self.new_pods() > new and not scaling:
             allowed = max(self.licence, self.limit() + slack) if sum_old(self.world) else self.world.wanted
             assert self.new_pods() <= allowed, f"{self.new_pods()} new pods, {allowed} allowed"

@@ -14,7 +14,7 @@ from kruise_rollouts.api.int_or_percent import IntOrPercent, parse_percent, scal
 
 from .plan import Slack
 
-_CLOSE = 10  # percentage points by which rounding may have raised a share above the partition
+_CLOSE = 10  # percentage points that rounding up to whole pods may add
 
 
 class Bound(Struct, frozen=True):
@@ -45,24 +45,34 @@ def bound_of(target: int, pods: Pods, allowed: Slack, in_force: int) -> Bound | 
     return Bound(unavailable, surge) if unavailable or surge else None
 
 
-def rolling_update(bound: Bound, total: int, partition: IntOrPercent) -> RollingUpdate:
-    """`bound` in numbers, or in shares of `total` if the partition is a share and those are exact.
+def closer(bound: Bound | None, in_force: Slack) -> Bound | None:
+    """`bound` where it is closer than what is in force, which stays elsewhere; None if that leaves nothing."""
+    if bound is None:
+        return None
+    unavailable = min(bound.unavailable, in_force.unavailable)
+    surge = min(bound.surge, in_force.surge)
+    return Bound(unavailable, surge) if unavailable or surge else None
 
-    What the bound is for moves with replicas if it is a share. A number would have every pod that is left replaced when
-    an autoscaler shrinks the Deployment in mid-move. A share much greater than the partition (of few pods) would have
-    too many replaced when it grows.
+
+def rolling_update(bound: Bound, total: int, partition: IntOrPercent, person: RollingUpdate) -> RollingUpdate:
+    """`bound` as shares of `total` where what it is derived from is a share as well, else in numbers.
+
+    Replicas may change in mid-move. With a number, an autoscaler that shrinks the Deployment would have every pod that
+    is left replaced; with a share of few pods, one that grows it would have too many replaced or added.
     """
-    unavailable: IntOrPercent = bound.unavailable
-    surge: IntOrPercent = bound.surge
-    asked = parse_percent(partition) if isinstance(partition, str) else None
-    if asked is not None and total > 0:
-        percent = -(-100 * bound.unavailable // total)
-        if 0 < percent <= asked + _CLOSE and percent * total // 100 == bound.unavailable:
-            unavailable = f"{percent}%"
-        percent = 100 * bound.surge // total
-        if 0 < percent <= asked + _CLOSE and -(-percent * total // 100) == bound.surge:
-            surge = f"{percent}%"
+    fewer = -(-100 * bound.unavailable // total)  # read back rounded down
+    exact = fewer * total // 100 == bound.unavailable and _is_near(fewer, partition)
+    unavailable: IntOrPercent = f"{fewer}%" if exact else bound.unavailable
+    more = 100 * bound.surge // total  # read back rounded up
+    exact = -(-more * total // 100) == bound.surge and _is_near(more, partition, person.max_surge)
+    surge: IntOrPercent = f"{more}%" if exact else bound.surge
     return RollingUpdate(max_unavailable=unavailable, max_surge=surge)
+
+
+def _is_near(percent: int, *origins: IntOrPercent | None) -> bool:
+    """Whether a share is hardly greater than each of those it comes from; False if one of them is a number."""
+    shares = [parse_percent(o) if isinstance(o, str) else None for o in origins]
+    return percent > 0 and all(s is not None and percent <= s + _CLOSE for s in shares)
 
 
 def resting_update(person: RollingUpdate, allowed: Slack, surplus: int) -> RollingUpdate:

@@ -34,7 +34,7 @@ from kruise_rollouts.api.keys import (
 from kruise_rollouts.kube.effects import Decision, JsonObject, Note, Patch, Ref, Write
 from kruise_rollouts.kube.objects import DEPLOYMENT, REPLICA_SET
 
-from .bound import Bound, Pods, bound_of, resting_update, rolling_update
+from .bound import Bound, Pods, bound_of, closer, resting_update, rolling_update
 from .plan import Slack, slack, updated_limit
 from .revision import Revisions, revisions_of
 from .settings import (
@@ -129,6 +129,11 @@ class _View(Struct, frozen=True):
         return self.seen.deployment
 
     @property
+    def sets(self) -> tuple[ReplicaSet, ...]:
+        new = self.revisions.new
+        return self.revisions.old if new is None else (*self.revisions.old, new)
+
+    @property
     def total(self) -> int:
         return self.deployment.replicas
 
@@ -148,8 +153,7 @@ class _View(Struct, frozen=True):
     @property
     def is_scaling(self) -> bool:
         """The Deployment controller has yet to spread a change of replicas over the ReplicaSets."""
-        sets = (*self.revisions.old, *((self.revisions.new,) if self.revisions.new else ()))
-        noted = {r.metadata.annotations.get(DESIRED_REPLICAS) for r in sets if r.replicas > 0} - {None}
+        noted = {r.metadata.annotations.get(DESIRED_REPLICAS) for r in self.sets if r.replicas > 0} - {None}
         return self.existing != self.total and bool(noted - {str(self.total)})
 
 
@@ -233,8 +237,7 @@ def _resting(view: _View, surplus: int) -> Settings:
 
 def _may_shrink(view: _View, surplus: int) -> bool:
     """Every pod is ready, so the Deployment controller may choose which go."""
-    sets = (*view.revisions.old, *((view.revisions.new,) if view.revisions.new else ()))
-    return surplus > 0 and all(r.status.ready_replicas >= r.replicas for r in sets)
+    return surplus > 0 and all(r.status.ready_replicas >= r.replicas for r in view.sets)
 
 
 def _trims(view: _View, surplus: int) -> tuple[tuple[ReplicaSet, int], ...]:
@@ -273,21 +276,25 @@ def _move(view: _View, target: int) -> Decision[ExtraStatus]:
     if _is_resumed(view) or not _is_prepared(view):
         return _prepare(view)
     available, wake_at = _available(view)
-    in_force, bound = _in_force(view), _bound(view, target, available)
+    bound = _bound(view, target, available)
+    if not _is_settled(view.deployment) or _counts_too_many(view):
+        in_force = _in_force(view)
+        if in_force is None:
+            return Decision(view.seen.status, wake_at=wake_at)
+        # The last bound has yet to take effect: until then it may be drawn closer, not extended.
+        bound = closer(bound, in_force)
     if bound is None:
         return _rest(view)
-    late = not _is_settled(view.deployment) or _counts_too_many(view)  # the last bound has yet to take effect
-    if late and bound.unavailable >= in_force:
-        return Decision(view.seen.status, wake_at=wake_at)
     status = _status(view)
-    update = rolling_update(bound, view.total, view.strategy.partition)
+    update = rolling_update(bound, view.total, view.strategy.partition, view.own)
     writes = _settle(view, on_the_move(update), status, guarded=True)
     return _decision(view, status, writes, wake_at)
 
 
 def _bound(view: _View, target: int, available: int) -> Bound | None:
     pods = Pods(view.total, view.revisions.old_pods, _kept_back(view), available)
-    return bound_of(target, pods, view.allowed, _in_force(view))
+    in_force = _in_force(view)
+    return bound_of(target, pods, view.allowed, 0 if in_force is None else in_force.unavailable)
 
 
 def _kept_back(view: _View) -> int:
@@ -296,12 +303,12 @@ def _kept_back(view: _View) -> int:
     return 0 if first is None else view.revisions.old_pods - first.replicas
 
 
-def _in_force(view: _View) -> int:
-    """maxUnavailable of the present move, in pods; 0 at rest."""
+def _in_force(view: _View) -> Slack | None:
+    """What the present move allows; None at rest."""
     now = view.deployment.spec.strategy.rolling_update
-    if not is_moving(view.deployment) or now is None or now.max_unavailable is None:
-        return 0
-    return scaled(now.max_unavailable, view.total, up=False) or 0
+    if not is_moving(view.deployment) or now is None:
+        return None
+    return slack(now.max_surge, now.max_unavailable, view.total)
 
 
 def _available(view: _View) -> tuple[int, datetime | None]:
@@ -408,11 +415,26 @@ def _decision(
     view: _View, status: ExtraStatus, writes: list[Write], wake_at: datetime | None = None
 ) -> Decision[ExtraStatus]:
     notes: tuple[Note, ...] = ()
+    writes = [*writes, *_unstick(view)]
     if not writes and not status.message and not _is_settled(view.deployment):
         return Decision(view.seen.status)  # something is under way, and another write will carry the status
     if status.message and status.message != view.seen.status.message:
         notes = (Note(view.seen.ref, "DeploymentStrategyInvalid", status.message, "Warning"),)
     return Decision(status, tuple(writes), wake_at, notes)
+
+
+def _unstick(view: _View) -> list[Write]:
+    """Takes back a note that stops the Deployment controller for good.
+
+    It spreads a change of replicas while a ReplicaSet notes another number, and writes the number down when it scales
+    one. The only ReplicaSet with pods, if it has the right size by chance, is never scaled: so it is spread for ever.
+    """
+    active = [r for r in view.sets if r.replicas > 0]
+    if len(active) != 1 or view.existing != view.total or not _is_settled(view.deployment):
+        return []
+    if active[0].metadata.annotations.get(DESIRED_REPLICAS, str(view.total)) == str(view.total):
+        return []
+    return [Patch(_ref(active[0]), {"metadata": {"annotations": {DESIRED_REPLICAS: str(view.total)}}})]
 
 
 def _is_settled(deployment: Deployment) -> bool:
