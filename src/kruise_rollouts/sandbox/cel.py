@@ -6,13 +6,13 @@ when evaluating. Rules of custom resources (self, oldSelf, messages) are in cel_
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeAlias
+from collections.abc import Iterable
 
 from kruise_rollouts.kube.effects import Json
 
-from . import cel_library  # registers Kubernetes' functions
+from . import cel_kinds, cel_library  # register Kubernetes' functions
 from .cel_functions import FUNCTIONS, METHODS, TYPE_NAMES, Overload, call
+from .cel_macros import MACROS, Scope, Step
 from .cel_parser import (
     RESERVED,
     CelSyntaxError,
@@ -28,10 +28,8 @@ from .cel_parser import (
 )  # fmt: skip
 from .cel_values import NONE, CelError, Optional, no_overload
 
-__all__ = ["CelCompileError", "CelError", "Program", "cel_library", "compile_cel"]
+__all__ = ["CelCompileError", "CelError", "Program", "cel_kinds", "cel_library", "compile_cel"]
 
-Scope: TypeAlias = dict[str, Json]
-Step: TypeAlias = Callable[[Scope], Any]
 
 NAMESPACES = ("optional", "sets", "strings", "math", "lists", "format", "ip", "cidr", "base64")
 _ESCAPED = {"__underscores__": "__", "__dot__": ".", "__dash__": "-", "__slash__": "/"}
@@ -148,7 +146,7 @@ class _Compiler:
             if not isinstance(args[0], Select):
                 raise CelSyntaxError("invalid argument to has() macro", args[0].at)
             return _has(self.step(args[0].operand, local), args[0].field)
-        build = _MACROS.get((tree.name, len(args)))
+        build = MACROS.get((tree.name, len(args)))
         if build is None:
             return None
         count = build[1]
@@ -290,128 +288,5 @@ def _choice(condition: Step, then: Step, otherwise: Step) -> Step:
     return choose
 
 
-# Macros: (receiver, names of the variables, steps of the other arguments) -> step.
-
-
-def _each(value: Json, names: list[str], scope: Scope) -> Iterator[Scope]:
-    """One scope for each element: (element) or (index, element) of a list, (key) or (key, value) of a map."""
-    pairs: Iterable[tuple[Json, Json]]
-    if isinstance(value, list):
-        pairs = enumerate(value)
-    elif isinstance(value, dict):
-        pairs = value.items()
-    else:
-        raise no_overload()
-    inner = dict(scope)
-    for key, item in pairs:
-        if len(names) == 2:
-            inner[names[0]], inner[names[1]] = key, item
-        else:
-            inner[names[0]] = item if isinstance(value, list) else key
-        yield inner
-
-
-def _quantifier(until: bool) -> Callable[[Step, list[str], list[Step]], Step]:
-    """exists (`until` True) and all: one element decides, errors of others notwithstanding."""
-
-    def build(over: Step, names: list[str], steps: list[Step]) -> Step:
-        test = steps[0]
-
-        def decide(scope: Scope) -> Json:
-            failed: CelError | None = None
-            for inner in _each(over(scope), names, scope):
-                try:
-                    if test(inner) is until:
-                        return until
-                except CelError as error:
-                    failed = failed or error
-            if failed is not None:
-                raise failed
-            return not until
-
-        return decide
-
-    return build
-
-
-def _exists_one(over: Step, names: list[str], steps: list[Step]) -> Step:
-    return lambda scope: sum(steps[0](inner) is True for inner in _each(over(scope), names, scope)) == 1
-
-
-def _filter(over: Step, names: list[str], steps: list[Step]) -> Step:
-    return lambda scope: [
-        inner[names[0]] for inner in _each(over(scope), names, scope) if steps[0](inner) is True
-    ]
-
-
-def _map(over: Step, names: list[str], steps: list[Step]) -> Step:
-    """map and transformList; with two steps the first one filters."""
-    *tests, transform = steps
-    return lambda scope: [
-        transform(inner) for inner in _each(over(scope), names, scope) if all(t(inner) is True for t in tests)
-    ]
-
-
-def _transform_map(over: Step, names: list[str], steps: list[Step]) -> Step:
-    *tests, transform = steps
-    return lambda scope: {
-        inner[names[0]]: transform(inner)
-        for inner in _each(over(scope), names, scope)
-        if all(t(inner) is True for t in tests)
-    }
-
-
-def _transform_entries(over: Step, names: list[str], steps: list[Step]) -> Step:
-    *tests, transform = steps
-
-    def build(scope: Scope) -> dict[Json, Json]:
-        out: dict[Json, Json] = {}
-        for inner in _each(over(scope), names, scope):
-            if all(t(inner) is True for t in tests):
-                out.update(transform(inner))
-        return out
-
-    return build
-
-
-def _opt_map(flat: bool) -> Callable[[Step, list[str], list[Step]], Step]:
-    def build(over: Step, names: list[str], steps: list[Step]) -> Step:
-        def apply(scope: Scope) -> Json:
-            value = over(scope)
-            if not isinstance(value, Optional):
-                raise no_overload()
-            if not value.present:
-                return NONE
-            out = steps[0]({**scope, names[0]: value.value})
-            return out if flat else Optional(True, out)
-
-        return apply
-
-    return build
-
-
-Macro: TypeAlias = tuple[Callable[[Step, list[str], list[Step]], Step], int]  # builder, number of variables
-
-_MACROS: dict[tuple[str, int], Macro] = {
-    ("all", 2): (_quantifier(False), 1),
-    ("all", 3): (_quantifier(False), 2),
-    ("exists", 2): (_quantifier(True), 1),
-    ("exists", 3): (_quantifier(True), 2),
-    ("exists_one", 2): (_exists_one, 1),
-    ("existsOne", 2): (_exists_one, 1),
-    ("existsOne", 3): (_exists_one, 2),
-    ("exists_one", 3): (_exists_one, 2),
-    ("filter", 2): (_filter, 1),
-    ("map", 2): (_map, 1),
-    ("map", 3): (_map, 1),
-    ("transformList", 3): (_map, 2),
-    ("transformList", 4): (_map, 2),
-    ("transformMap", 3): (_transform_map, 2),
-    ("transformMap", 4): (_transform_map, 2),
-    ("transformMapEntry", 3): (_transform_entries, 2),
-    ("transformMapEntry", 4): (_transform_entries, 2),
-    ("optMap", 2): (_opt_map(flat=False), 1),
-    ("optFlatMap", 2): (_opt_map(flat=True), 1),
-}
 for _lazy in ("&&", "||", "?:"):
     FUNCTIONS.setdefault(_lazy, [])

@@ -121,39 +121,33 @@ class Reviews:
         if account is None:
             raise not_found(call.resource, call.name)
         spec = _spec(call)
-        seconds = spec.get("expirationSeconds") or _DEFAULT_SECONDS
-        if seconds < _SHORTEST_SECONDS:
-            raise _bad_duration(seconds, "may not specify a duration less than 10 minutes")
-        if seconds > _LONGEST_SECONDS:
-            raise _bad_duration(seconds, "may not specify a duration larger than 2^32 seconds")
+        seconds = _duration(spec)
         now = int(self._parts.clock.now().timestamp())
         audiences = spec.get("audiences") or [ISSUER]
-        meta = account["metadata"]
-        private: JsonObject = {
-            "namespace": call.ns,
-            "serviceaccount": {"name": call.name, "uid": meta["uid"]},
-            **self._bound(call, spec.get("boundObjectRef")),
-        }
         claims: JsonObject = {
             "aud": audiences,
             "exp": now + seconds,
             "iat": now,
             "iss": ISSUER,
             "jti": new_uid(self._parts.random),
-            "kubernetes.io": private,
+            "kubernetes.io": {
+                "namespace": call.ns,
+                "serviceaccount": {"name": call.name, "uid": account["metadata"]["uid"]},
+                **self._bound(call, spec.get("boundObjectRef")),
+            },
             "nbf": now,
             "sub": f"system:serviceaccount:{call.ns}:{call.name}",
         }
-        created = timestamp(self._parts.clock.now())
+        asked = {
+            "audiences": audiences,
+            "expirationSeconds": seconds,
+            "boundObjectRef": spec.get("boundObjectRef"),
+        }
         return {
             "kind": "TokenRequest",
             "apiVersion": f"{AUTHENTICATION}/v1",
-            "metadata": {"name": call.name, "namespace": call.ns, "creationTimestamp": created},
-            "spec": {
-                "audiences": audiences,
-                "expirationSeconds": seconds,
-                "boundObjectRef": spec.get("boundObjectRef"),
-            },
+            "metadata": {"name": call.name, "namespace": call.ns, "creationTimestamp": timestamp_of(now)},
+            "spec": asked,
             "status": {
                 "token": self._access.signer.sign(claims),
                 "expirationTimestamp": timestamp_of(now + seconds),
@@ -216,6 +210,16 @@ def _deed(spec: JsonObject) -> Deed:
 def _invalid(field: str, message: str) -> Exception:
     # Kubernetes leaves the kind out here.
     return invalid("", AUTHORIZATION, "", (Cause("FieldValueInvalid", f"Invalid value: {message}", field),))
+
+
+def _duration(spec: JsonObject) -> int:
+    """Seconds a token is asked for. Raises Invalid."""
+    seconds: int = spec.get("expirationSeconds") or _DEFAULT_SECONDS
+    if seconds < _SHORTEST_SECONDS:
+        raise _bad_duration(seconds, "may not specify a duration less than 10 minutes")
+    if seconds > _LONGEST_SECONDS:
+        raise _bad_duration(seconds, "may not specify a duration larger than 2^32 seconds")
+    return seconds
 
 
 def _bad_duration(seconds: int, why: str) -> Exception:

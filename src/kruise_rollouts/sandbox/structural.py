@@ -53,6 +53,7 @@ class Node(Struct, frozen=True, eq=False, kw_only=True):
     none_of: Node | None = None  # not
     has_defaults: bool = False  # here or below
     has_rules: bool = False  # here or below
+    has_shape: bool = False  # here or below an embedded object, or a list that is a set or a map
     has_times: bool = False  # here or below a string that CEL sees as a time, a duration or bytes
 
     def child(self, key: str) -> Node | None:
@@ -80,6 +81,19 @@ def old_item(old: Json, node: Node, item: Json) -> Json:
     )
 
 
+_LIMITS = (
+    ("minimum", "minimum"),
+    ("maximum", "maximum"),
+    ("multiple_of", "multipleOf"),
+    ("min_length", "minLength"),
+    ("max_length", "maxLength"),
+    ("min_items", "minItems"),
+    ("max_items", "maxItems"),
+    ("min_properties", "minProperties"),
+    ("max_properties", "maxProperties"),
+)
+
+
 def compile_schema(schema: JsonObject) -> Node:
     """The Node of a JSONSchemaProps. The schema is taken to be structural."""
     properties = {k: compile_schema(v) for k, v in (schema.get("properties") or {}).items()}
@@ -89,6 +103,7 @@ def compile_schema(schema: JsonObject) -> Node:
     enum, negated = schema.get("enum"), schema.get("not")
     rules = tuple(schema.get("x-kubernetes-validations") or ())
     return Node(
+        **{name: schema.get(word) for name, word in _LIMITS},
         type=schema.get("type", ""),
         format=schema.get("format", ""),
         nullable=schema.get("nullable", False),
@@ -102,19 +117,10 @@ def compile_schema(schema: JsonObject) -> Node:
         items=items,
         required=tuple(schema.get("required") or ()),
         enum=None if enum is None else tuple(enum),
-        minimum=schema.get("minimum"),
-        maximum=schema.get("maximum"),
         exclusive_minimum=schema.get("exclusiveMinimum", False),
         exclusive_maximum=schema.get("exclusiveMaximum", False),
-        multiple_of=schema.get("multipleOf"),
-        min_length=schema.get("minLength"),
-        max_length=schema.get("maxLength"),
         pattern=schema.get("pattern", ""),
-        min_items=schema.get("minItems"),
-        max_items=schema.get("maxItems"),
         unique_items=schema.get("uniqueItems", False),
-        min_properties=schema.get("minProperties"),
-        max_properties=schema.get("maxProperties"),
         list_type=schema.get("x-kubernetes-list-type", ""),
         map_keys=tuple(schema.get("x-kubernetes-list-map-keys") or ()),
         map_type=schema.get("x-kubernetes-map-type", ""),
@@ -125,6 +131,11 @@ def compile_schema(schema: JsonObject) -> Node:
         none_of=compile_schema(negated) if isinstance(negated, dict) else None,
         has_defaults="default" in schema or any(n.has_defaults for n in below),
         has_rules=bool(rules) or any(n.has_rules for n in below),
+        has_shape=bool(
+            schema.get("x-kubernetes-embedded-resource")
+            or schema.get("x-kubernetes-list-type") in ("set", "map")
+            or any(n.has_shape for n in below)
+        ),
         has_times=schema.get("format") in TYPED_FORMATS or any(n.has_times for n in below),
     )
 

@@ -73,6 +73,8 @@ def check(value: Json, node: Node, old: Json = ABSENT) -> tuple[Cause, ...]:
 
 def check_shape(value: Json, node: Node) -> tuple[Cause, ...]:
     """What is wrong with embedded objects and with lists that are sets or maps."""
+    if not node.has_shape:
+        return ()
     return (*_embedded(value, node, ""), *_repeated(value, node, ""))
 
 
@@ -227,6 +229,8 @@ def _nearest(tried: list[tuple[Cause, ...]]) -> tuple[Cause, ...]:
 
 def _embedded(value: Json, node: Node, path: str) -> Iterator[Cause]:
     """apiVersion and kind of embedded objects."""
+    if not node.has_shape:
+        return
     for found, below, at in _below(value, node, path):
         yield from _embedded(found, below, at)
     if not node.embedded or not isinstance(value, dict):
@@ -254,6 +258,8 @@ KIND_RULE = "may have mixed case, but should otherwise match: " + LABEL_1035_RUL
 
 def _repeated(value: Json, node: Node, path: str) -> Iterator[Cause]:
     """Items that occur twice in a list of type set or map."""
+    if not node.has_shape:
+        return
     if isinstance(value, list) and node.list_type in ("set", "map"):
         seen: set[str] = set()
         for index, item in enumerate(value):
