@@ -18,7 +18,7 @@ from kruise_rollouts.sandbox import schema
 from kruise_rollouts.sandbox.apply import server_side_apply, track
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
-NS = os.environ.get("PATCH_NS", "patch-test")
+NS = os.environ.get("PATCH_NS", "apply-test")
 CASES = int(os.environ.get("PATCH_CASES", "20"))
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 APPLY, MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
@@ -40,6 +40,10 @@ def server() -> Iterator[RealServer]:
             if real.call("GET", f"/apis/patch.example.com/v1/namespaces/{NS}/things")[0] == 200:
                 break
         yield real
+        real.call(
+            "DELETE", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/things.patch.example.com"
+        )
+        real.call("DELETE", f"/api/v1/namespaces/{NS}")
 
 
 def node_for(plural: str) -> schema.Node:

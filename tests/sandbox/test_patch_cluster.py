@@ -26,6 +26,7 @@ def server() -> Iterator[RealServer]:
     with RealServer() as real:
         real.call("POST", "/api/v1/namespaces", {"metadata": {"name": NS}})
         yield real
+        real.call("DELETE", f"/api/v1/namespaces/{NS}")
 
 
 def shown(obj: Any) -> Any:

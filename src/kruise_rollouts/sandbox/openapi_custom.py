@@ -59,7 +59,7 @@ def definitions(resource: Resource, schema: JsonObject | None, version: int) -> 
         root = {"type": "object"} if root.get("x-kubernetes-preserve-unknown-fields") else _plain(root)
         root = {k: v for k, v in root.items() if not (k == "properties" and not v)}
     else:
-        root = _embedding(root)
+        root = _completed(root)
     opaque = version == 2 and "properties" not in root
     root.setdefault("type", "object")
     if not opaque:
@@ -104,9 +104,11 @@ def _meta(version: int, definition: str, whose: str) -> JsonObject:
     }
 
 
-def _embedding(schema: JsonObject) -> JsonObject:
-    """`schema` with what embedded objects have, at any depth."""
-    out = _below(schema, _embedding)
+def _completed(schema: JsonObject) -> JsonObject:
+    """`schema` with what embedded objects and ints-or-strings have, at any depth."""
+    out = _below(schema, _completed)
+    if out.get("x-kubernetes-int-or-string") and "anyOf" not in out and "allOf" not in out:
+        out["anyOf"] = [{"type": "integer"}, {"type": "string"}]
     if out.get("x-kubernetes-embedded-resource"):
         out["properties"] = {**out.get("properties", {}), **_meta(3, OBJECT_META, "object's")}
         out["required"] = list(dict.fromkeys((*out.get("required", ()), "kind", "apiVersion")))
