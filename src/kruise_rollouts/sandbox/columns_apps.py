@@ -23,6 +23,7 @@ from .cells import (
     spec_of,
     status_of,
 )
+from .convert import convert
 
 
 def deployment(obj: JsonObject, now: datetime) -> Cells:
@@ -127,7 +128,7 @@ def cron_job(obj: JsonObject, now: datetime) -> Cells:
         name_of(obj),
         spec.get("schedule") or "",
         spec.get("timeZone") or NONE,
-        bool(spec.get("suspend")),
+        UNSET if spec.get("suspend") is None else str(bool(spec["suspend"])),
         len(status.get("active") or ()),
         age(last, now) if last else NONE,
         age_of(obj, now),
@@ -152,16 +153,9 @@ def autoscaler(obj: JsonObject, now: datetime) -> Cells:
 
 
 def _targets(obj: JsonObject) -> str:
-    """What is measured against what is wanted: `cpu: 40%/80%`."""
+    """What is measured against what is wanted: `cpu: 40%/80%`; in both versions alike."""
+    obj = convert(obj, "autoscaling/v2")
     spec, status = spec_of(obj), status_of(obj)
-    if obj["apiVersion"] == "autoscaling/v1":
-        wanted, is_now = (
-            spec.get("targetCPUUtilizationPercentage"),
-            status.get("currentCPUUtilizationPercentage"),
-        )
-        if wanted is None:
-            return NONE
-        return f"cpu: {UNKNOWN if is_now is None else f'{is_now}%'}/{wanted}%"
     wanted_metrics, found = spec.get("metrics") or [], status.get("currentMetrics") or []
     if not wanted_metrics:
         return NONE

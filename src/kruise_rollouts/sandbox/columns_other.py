@@ -66,7 +66,9 @@ def service_cidr(obj: JsonObject, now: datetime) -> Cells:
 
 
 def endpoint_slice(obj: JsonObject, now: datetime) -> Cells:
-    ports = [str(p["port"]) if p.get("port") is not None else "*" for p in obj.get("ports") or ()]
+    ports = [
+        str(p["port"]) if p.get("port") is not None else p.get("name") or "*" for p in obj.get("ports") or ()
+    ]
     every = [a for e in obj.get("endpoints") or () for a in e.get("addresses") or ()]
     return [
         name_of(obj),
