@@ -146,14 +146,15 @@ def _conditions(
         "PodScheduled": ("True", "", ""),
     }
     generation = facts.int_of(facts.meta(pod), "generation")
-    mine = [_condition(found, kind, *values, generation, now) for kind, values in wanted.items()]
+    mine = [_condition(conditions.find(found, k), k, values, generation, now) for k, values in wanted.items()]
     return mine + [c for c in found if c.get("type") not in wanted]
 
 
 def _condition(
-    found: list[JsonObject], kind: str, status: str, reason: str, message: str, generation: int, now: datetime
+    old: JsonObject | None, kind: str, told: tuple[str, str, str], generation: int, now: datetime
 ) -> JsonObject:
-    old = conditions.find(found, kind)
+    """`told`: status, reason, message."""
+    status, reason, message = told
     same = old is not None and old.get("status") == status
     new: JsonObject = {
         "type": kind,

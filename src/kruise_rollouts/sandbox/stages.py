@@ -216,7 +216,7 @@ def _exiting(
         if age < ended:
             running = _running(run, started)
             return ContainerNow(running, running=True, ready=True, restarts=count, last=last, next_at=ended)
-        terminated = _terminated(run, pod, code, started, ended, count)
+        terminated = _terminated(run, pod, code, (started, ended), count)
         if not again:
             return ContainerNow(terminated, restarts=count, last=last, exit_code=code)
         last = terminated
@@ -231,8 +231,10 @@ def _exiting(
 
 
 def _terminated(
-    run: ContainerRun, pod: JsonObject, code: int, started: float, ended: float, count: int
+    run: ContainerRun, pod: JsonObject, code: int, span: tuple[float, float], count: int
 ) -> JsonObject:
+    """`span`: from when to when it ran, seconds after `run.since`."""
+    started, ended = span
     return {
         "terminated": {
             "exitCode": code,

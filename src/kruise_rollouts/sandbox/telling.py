@@ -34,12 +34,19 @@ class _Told(Struct):
     count: int
 
 
+class _Waiting(Struct, frozen=True):
+    component: str
+    note: Note
+    obj: JsonObject
+    at: datetime
+
+
 class Teller:
     """Takes notes and makes Events of them."""
 
     def __init__(self, server: Server, world: World, clock: Clock, user: User) -> None:
         self._server, self._world, self._clock, self._user = server, world, clock, user
-        self._waiting: deque[tuple[str, Note, JsonObject, datetime]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._known: OrderedDict[tuple[str, ...], _Told] = OrderedDict()
         self._rates: OrderedDict[tuple[str, str], tuple[float, float]] = OrderedDict()  # tokens, since
         self._said: OrderedDict[tuple[str, ...], tuple[set[str], datetime]] = OrderedDict()
@@ -54,7 +61,7 @@ class Teller:
             return
         if ref.kind == "Pod" and note.type == "Normal" and not self._may_flood():
             return
-        self._waiting.append((component, note, obj, self._clock.now()))
+        self._waiting.append(_Waiting(component, note, obj, self._clock.now()))
 
     def _may(self, component: str, uid: str) -> bool:
         now = self._clock.mono()
@@ -83,19 +90,18 @@ class Teller:
     async def write_some(self, limit: int) -> None:
         """Writes up to `limit` Events."""
         for _ in range(min(limit, len(self._waiting))):
-            component, note, obj, at = self._waiting.popleft()
             try:
-                await self._write(component, note, obj, at)
+                await self._write(self._waiting.popleft())
             except ApiError:
                 continue  # its namespace is going away, or admission refuses Events: nobody is waiting for it
 
-    async def _write(self, component: str, note: Note, obj: JsonObject, at: datetime) -> None:
+    async def _write(self, waiting: _Waiting) -> None:
         resource = self._server.registry.find("", "v1", EVENT.plural)
         if resource is None:
             return
-        key, message = self._key(component, note, obj, at)
-        ns = facts.ns(obj) or "default"
-        options = Options(field_manager=component)
+        key, message = self._key(waiting)
+        ns, at = facts.ns(waiting.obj) or "default", waiting.at
+        options = Options(field_manager=waiting.component)
         told = self._known.get(key)
         if told is not None and self._world.get(EVENT, ns, told.name) is not None:
             told.count += 1
@@ -104,16 +110,17 @@ class Teller:
             await self._server.call("patch", resource, ns, told.name, body, options=options, user=self._user)
             return
         self._serial += 1
-        name = f"{facts.name(obj)}.{int(at.timestamp() * 1e6) * 1000 + self._serial % 1000:x}"
+        name = f"{facts.name(waiting.obj)}.{int(at.timestamp() * 1e6) * 1000 + self._serial % 1000:x}"
         self._known[key] = _Told(name, 1)
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
-        body = _event(component, note, obj, at, ns, name, message)
+        body = _event(waiting, ns, name, message)
         await self._server.call("create", resource, ns, "", body, options=options, user=self._user)
 
-    def _key(self, component: str, note: Note, obj: JsonObject, at: datetime) -> tuple[tuple[str, ...], str]:
+    def _key(self, waiting: _Waiting) -> tuple[tuple[str, ...], str]:
         """Which Event this note belongs to, and the message it gets: many that differ in words only become one."""
-        alike = (component, facts.uid(obj), note.reason, note.type)
+        note, at = waiting.note, waiting.at
+        alike = (waiting.component, facts.uid(waiting.obj), note.reason, note.type)
         said, last = self._said.pop(alike, (set(), at))
         if (at - last).total_seconds() > ALIKE_SECONDS:
             said = set()
@@ -129,9 +136,8 @@ class Teller:
         return (*alike, note.message), note.message
 
 
-def _event(
-    component: str, note: Note, obj: JsonObject, at: datetime, ns: str, name: str, message: str
-) -> JsonObject:
+def _event(waiting: _Waiting, ns: str, name: str, message: str) -> JsonObject:
+    component, note, obj, at = waiting.component, waiting.note, waiting.obj, waiting.at
     involved = {
         "apiVersion": note.ref.api_version,
         "kind": note.ref.kind,

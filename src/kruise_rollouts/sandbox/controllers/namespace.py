@@ -109,6 +109,28 @@ def _furnish(seen: NamespaceSeen, ns: str) -> Iterable[Write]:
         yield Create(CONFIG_MAP.ref(ns, ROOT_CA), body)
 
 
+_WENT_WELL = (
+    (
+        "NamespaceDeletionDiscoveryFailure",
+        "False",
+        "ResourcesDiscovered",
+        "All resources successfully discovered",
+    ),
+    (
+        "NamespaceDeletionGroupVersionParsingFailure",
+        "False",
+        "ParsedGroupVersions",
+        "All legacy kube types successfully parsed",
+    ),
+    (
+        "NamespaceDeletionContentFailure",
+        "False",
+        "ContentDeleted",
+        "All content successfully deleted, may be waiting on finalization",
+    ),
+)
+
+
 def _told(seen: NamespaceSeen) -> list[JsonObject]:
     """The five conditions of a namespace on its way out."""
     resources: dict[str, int] = {}
@@ -117,57 +139,23 @@ def _told(seen: NamespaceSeen) -> list[JsonObject]:
         resources[plural] = resources.get(plural, 0) + 1
         for finalizer in facts.meta(obj).get("finalizers") or ():
             finalizers[finalizer] = finalizers.get(finalizer, 0) + 1
-    remaining = ", ".join(f"{r} has {n} resource instances" for r, n in sorted(resources.items()))
-    held = ", ".join(f"{f} in {n} resource instances" for f, n in sorted(finalizers.items()))
-    wanted = (
-        (
-            "NamespaceDeletionDiscoveryFailure",
-            "False",
-            "ResourcesDiscovered",
-            "All resources successfully discovered",
-        ),
-        (
-            "NamespaceDeletionGroupVersionParsingFailure",
-            "False",
-            "ParsedGroupVersions",
-            "All legacy kube types successfully parsed",
-        ),
-        (
-            "NamespaceDeletionContentFailure",
-            "False",
-            "ContentDeleted",
-            "All content successfully deleted, may be waiting on finalization",
-        ),
-        (
-            "NamespaceContentRemaining",
-            "True",
-            "SomeResourcesRemain",
-            f"Some resources are remaining: {remaining}",
-        )
-        if remaining
-        else ("NamespaceContentRemaining", "False", "ContentRemoved", "All content successfully removed"),
-        (
-            "NamespaceFinalizersRemaining",
-            "True",
-            "SomeFinalizersRemain",
-            f"Some content in the namespace has finalizers remaining: {held}",
-        )
-        if held
-        else (
-            "NamespaceFinalizersRemaining",
-            "False",
-            "ContentHasNoFinalizers",
-            "All content-preserving finalizers finished",
-        ),
-    )
+    content = ("NamespaceContentRemaining", "False", "ContentRemoved", "All content successfully removed")
+    if resources:
+        left = ", ".join(f"{r} has {n} resource instances" for r, n in sorted(resources.items()))
+        content = (*content[:1], "True", "SomeResourcesRemain", f"Some resources are remaining: {left}")
+    held = ("False", "ContentHasNoFinalizers", "All content-preserving finalizers finished")
+    if finalizers:
+        left = ", ".join(f"{f} in {n} resource instances" for f, n in sorted(finalizers.items()))
+        message = f"Some content in the namespace has finalizers remaining: {left}"
+        held = ("True", "SomeFinalizersRemain", message)
+    wanted = (*_WENT_WELL, content, ("NamespaceFinalizersRemaining", *held))
     old = seen.status.get("conditions") or []
-    return [_condition(old, *w, seen.now) for w in wanted]
+    return [_condition(conditions.find(old, w[0]), w, seen.now) for w in wanted]
 
 
-def _condition(
-    old: list[JsonObject], kind: str, status: str, reason: str, message: str, now: datetime
-) -> JsonObject:
-    was = conditions.find(old, kind)
+def _condition(was: JsonObject | None, told: tuple[str, str, str, str], now: datetime) -> JsonObject:
+    """`told`: type, status, reason, message."""
+    kind, status, reason, message = told
     since = was["lastTransitionTime"] if was and was.get("status") == status else facts.stamp(now)
     return {
         "type": kind,

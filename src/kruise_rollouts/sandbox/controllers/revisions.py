@@ -68,7 +68,7 @@ def history(
         return Revisions((*(r for r in known if r is not again), raised), raised, collisions, (patch,))
     names = {facts.name(r) for r in known} | set(taken)
     while True:
-        created = _new(workload, kind, data, newest + 1, collisions, extra)
+        created = _new(workload, kind, newest + 1, collisions, extra)
         if facts.name(created) not in names:
             break
         collisions += 1
@@ -76,9 +76,8 @@ def history(
     return Revisions((*known, created), created, collisions, (Create(ref, created),))
 
 
-def _new(
-    workload: JsonObject, kind: Kind, data: JsonObject, revision: int, collisions: int, extra: JsonObject
-) -> JsonObject:
+def _new(workload: JsonObject, kind: Kind, revision: int, collisions: int, extra: JsonObject) -> JsonObject:
+    data = data_of(workload)
     salt = b"%d" % collisions if collisions else b""
     digest = spell(hashlib.sha256(_encode(data) + salt).digest(), 9)
     template_labels = (facts.spec(workload)["template"].get("metadata") or {}).get("labels") or {}
