@@ -35,8 +35,8 @@ MANAGERS = ("one", "two", "kubectl")
 def server() -> Iterator[RealServer]:
     with RealServer() as real:
         real.call("POST", "/api/v1/namespaces", {"metadata": {"name": NS}})
-        real.call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd())
         for _ in range(3000):  # a few seconds
+            real.call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd())
             if real.call("GET", f"/apis/patch.example.com/v1/namespaces/{NS}/things")[0] == 200:
                 break
         yield real
