@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from patch_cases import CUSTOM, OWNED, crd, status
+from patch_cases import CUSTOM, OWNED, crd, deployment, status
 from real_server import RealServer
 
 from kruise_rollouts.kube.errors import ApiError
@@ -164,3 +164,29 @@ def write(
     if action == "status":
         return server.call("PATCH", f"{path}/{name}/status", status(rng, live), MERGE, fieldManager=manager)
     return server.call("PATCH", f"{path}/{name}", body, MERGE, fieldManager=manager)
+
+
+@pytest.mark.parametrize("how", ["post", "apply"])
+def test_a_new_deployment_has_the_owners_it_has_on_the_real_server(server: RealServer, how: str) -> None:
+    rng = Random(how)
+    node = schema.schema_of("apps", "v1", "Deployment")
+    assert node is not None
+    path = f"/apis/apps/v1/namespaces/{NS}/deployments"
+    compared = 0
+    for _ in range(CASES * 3):
+        body = deployment(rng)
+        body["metadata"].update(name="d", namespace=NS)
+        if how == "post":
+            code, real = server.call("POST", path, body, fieldManager="one", dryRun="All")
+        else:
+            code, real = server.call("PATCH", f"{path}/d", body, APPLY, fieldManager="one", dryRun="All")
+        if code == 422:
+            continue
+        assert code == 201, real
+        if how == "post":
+            ours = track(None, bare(real), "one", "Update", node, "apps/v1", "", NOW)
+        else:
+            ours = server_side_apply(None, body, "one", False, node, "apps/v1", "", NOW)
+        assert json_diff(owners(ours), owners(real)) == [], body
+        compared += 1
+    assert compared > CASES
