@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 from release_rules import Rules
 from release_stage import RELEASE_REF, ROLLOUT_REF, Stage, a_step
-from test_releases import a_plan, a_stage, given_back, numbers, see_through
+from test_releases import LONG, QUICK, a_plan, a_stage, given_back, numbers, see_through
 
 from kruise_rollouts.api.keys import BatchState, ProgressingReason, ReleasePhase, RolloutPhase, StepState
 from kruise_rollouts.api.rollouts_v1beta1 import BatchRelease, Rollout
@@ -68,7 +69,6 @@ a_release_status = st.fixed_dictionaries(
         "observedWorkloadReplicas": a_number,
     },
 )
-FAST = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def write_status(stage: Stage, ref: Any, status: Any) -> None:
@@ -78,7 +78,7 @@ def write_status(stage: Stage, ref: Any, status: Any) -> None:
         stage.act(lambda: stage.patch(ref, {"status": status}, subresource="status"))
 
 
-@given(
+a_run = given(
     plan=a_plan,
     limits=numbers,
     edits=st.lists(
@@ -92,10 +92,24 @@ def write_status(stage: Stage, ref: Any, status: Any) -> None:
     ),
     seed=st.integers(0, 10**6),
 )
-@FAST
+
+
+@QUICK
+@a_run
 def test_a_status_with_any_values_neither_stops_nor_spins_a_release(
-    plan: list[Any], limits: Any, edits: list[Any], seed: int
+    **run: Any,
 ) -> None:
+    play(**run)
+
+
+@pytest.mark.slow
+@LONG
+@a_run
+def test_ten_thousand_statuses_with_any_values_stop_no_release(**run: Any) -> None:
+    play(**run)
+
+
+def play(plan: list[Any], limits: Any, edits: list[Any], seed: int) -> None:
     stage, rules = a_stage(6, plan, limits, seed)
     rules.steps_count = rules.capacity_counts = False
     stage.set_image(2)

@@ -121,6 +121,7 @@ def test_a_last_step_of_100_percent_needs_no_approval_but_one_of_as_many_pods_do
     assert where(stage) == ("Progressing", 2, "StepPaused")
 
 
+@pytest.mark.slow
 def test_fifty_steps_and_steps_beyond_all_pods_go_through() -> None:
     stage = a_release(5, [a_step(n, 0) for n in range(1, 50)] + [a_step("100%")])
     assert where(stage) == ("Healthy", 50, "Completed") and pods(stage) == {"v2": 5}
