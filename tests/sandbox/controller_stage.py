@@ -257,6 +257,7 @@ def play_in_sandbox(story: Story, knobs: Knobs | None = None) -> datetime:
         await sandbox.start()
         await story(Play(SandboxPlace(sandbox, clock)))
         await sandbox.stop()
+        assert sandbox.runner.bugs == 0
         return clock.now()
 
     return run_virtual(main())

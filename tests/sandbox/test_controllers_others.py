@@ -10,6 +10,7 @@ from controller_stage import Object, Play, Story, image_of, play_in_sandbox, pla
 from kruise_rollouts.kube.objects import CONTROLLER_REVISION, DAEMON_SET, POD, SERVICE, STATEFUL_SET
 from kruise_rollouts.sandbox.controllers.disruption import BUDGET
 from kruise_rollouts.sandbox.controllers.endpoints import ENDPOINTS, SLICE
+from kruise_rollouts.sandbox.stages import Knobs
 
 STORIES: list[Story] = []
 
@@ -256,9 +257,10 @@ def _name(tell: Story) -> str:
     return tell.__name__
 
 
+@pytest.mark.parametrize("jitter", [0.0, 2.0], ids=["together", "apart"])
 @pytest.mark.parametrize("tell", STORIES, ids=_name)
-def test_in_the_sandbox(tell: Story) -> None:
-    play_in_sandbox(tell)
+def test_in_the_sandbox(tell: Story, jitter: float) -> None:
+    play_in_sandbox(tell, Knobs(ready_jitter=jitter))
 
 
 @pytest.mark.cluster

@@ -9,6 +9,7 @@ import pytest
 from controller_stage import Play, Story, bounds, play_in_sandbox, play_on_cluster
 
 from kruise_rollouts.kube.objects import DEPLOYMENT, POD, REPLICA_SET
+from kruise_rollouts.sandbox.stages import Knobs
 
 STORIES: list[Story] = []
 
@@ -372,9 +373,10 @@ def _name(tell: Story) -> str:
     return tell.__name__
 
 
+@pytest.mark.parametrize("jitter", [0.0, 2.0], ids=["together", "apart"])
 @pytest.mark.parametrize("tell", STORIES, ids=_name)
-def test_in_the_sandbox(tell: Story) -> None:
-    play_in_sandbox(tell)
+def test_in_the_sandbox(tell: Story, jitter: float) -> None:
+    play_in_sandbox(tell, Knobs(ready_jitter=jitter))
 
 
 @pytest.mark.cluster

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from controller_stage import Object, Play, play_in_sandbox
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kruise_rollouts.kube.objects import EVENT, NODE, POD
 from kruise_rollouts.sandbox.pod_status import pod_at
@@ -69,6 +71,36 @@ def test_a_slow_pod_runs_before_it_is_ready() -> None:
     pod = a_pod(sim_ready_delay="3s")
     assert (after(1.5, pod)["phase"], container(after(1.5, pod))["ready"]) == ("Running", False)
     assert container(after(3, pod))["ready"]
+
+
+def test_jitter_spreads_the_moments_at_which_pods_get_ready() -> None:
+    async def tell(play: Play) -> None:
+        await play.deploy(replicas=8)
+        seen = set()
+        for _ in range(25):
+            await play.place.wait(0.1)
+            seen.add((await play.deployment())["status"].get("readyReplicas", 0))
+        assert 8 in seen and len(seen) > 4
+
+    play_in_sandbox(tell, Knobs(ready_delay=0.5, ready_jitter=2.0))
+
+
+@given(st.floats(0.001, 50), st.floats(0.001, 5), st.text("abc", min_size=1, max_size=3))
+def test_whatever_changes_by_itself_has_changed_when_its_time_comes(
+    delay: float, jitter: float, uid: str
+) -> None:
+    pod = a_pod(sim_ready_delay=f"{delay:.9f}")
+    pod["metadata"]["uid"] = uid
+    run = advance(None, pod, "10.0.0.1", START)
+    at: datetime | None = START
+    for _ in range(4):
+        if at is None:
+            break
+        now = pod_at(pod, run, "172.31.0.10", Knobs(ready_jitter=jitter), at)
+        assert now.next_at is None or now.next_at > at
+        at = now.next_at
+    assert at is None
+    assert container(now.status)["ready"]
 
 
 def test_a_pod_may_never_get_ready_or_be_held_unready() -> None:

@@ -59,6 +59,7 @@ class Runner:
 
     def __init__(self, server: Server, clock: Clock, wirings: tuple[Wiring, ...], *, seed: int = 0) -> None:
         self.world = World()
+        self.bugs = 0  # folds that ended in anything but a refusal by the server
         self._server, self._clock = server, clock
         self._loops = tuple(
             _Loop(self, w, server, clock, Random(f"{seed}/{w.controller.name}")) for w in wirings
@@ -200,6 +201,7 @@ class _Loop:
             if isinstance(error, ApiError):
                 about.debug("will be tried again", error=str(error))
             else:
+                self._runner.bugs += 1
                 about.error("controller failed", bug=error)
             return
         self.queue.forget(key)

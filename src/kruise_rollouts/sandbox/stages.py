@@ -46,6 +46,7 @@ class Knobs(Struct, frozen=True):
     """How the nodes behave. Times in seconds."""
 
     ready_delay: float = 0.5  # from binding to Ready
+    ready_jitter: float = 0.0  # 0..: up to so many times the ready delay longer, by pod
     start_seconds: float = 1.0  # from binding to Running, for pods whose ready delay is longer
     terminate_delay: float = 0.0  # from deletion to gone; never longer than the pod's grace period
     job_seconds: float = 1.0  # pods of a Job exit after this, unless annotated otherwise
@@ -155,7 +156,10 @@ def container_at(run: ContainerRun, pod: JsonObject, knobs: Knobs, now: datetime
         return _unpullable(run, age)
     notes = facts.annotations_of(pod)
     ready_at = delay_of(notes.get(READY_DELAY), knobs.ready_delay)
-    start_at = min(ready_at, knobs.start_seconds)
+    if knobs.ready_jitter:
+        ready_at *= 1 + knobs.ready_jitter * _share_of(facts.uid(pod))
+    ready_at = _exact(ready_at)
+    start_at = min(ready_at, _exact(knobs.start_seconds))
     if age < start_at:
         waiting = {"waiting": {"reason": "ContainerCreating"}}
         return ContainerNow(waiting, restarts=run.restarts, last=run.last, next_at=start_at)
@@ -171,6 +175,16 @@ def container_at(run: ContainerRun, pod: JsonObject, knobs: Knobs, now: datetime
         last=run.last,
         next_at=ready_at if age < ready_at else NEVER,
     )
+
+
+def _exact(seconds: float) -> float:
+    """`seconds` as a datetime can hold them: else an alarm would ring a moment before its time, again and again."""
+    return round(seconds, 6) if seconds < NEVER else seconds
+
+
+def _share_of(uid: str) -> float:
+    """0..1, the same for the same pod."""
+    return int.from_bytes(hashlib.blake2b(uid.encode(), digest_size=4).digest(), "big") / 2**32
 
 
 def _exit_after(pod: JsonObject, knobs: Knobs) -> float:
@@ -212,7 +226,7 @@ def _exiting(
     started, count, backoff = start_at, run.restarts, 0.0
     last = run.last
     while True:
-        ended = started + exit_after
+        ended = _exact(started + exit_after)
         if age < ended:
             running = _running(run, started)
             return ContainerNow(running, running=True, ready=True, restarts=count, last=last, next_at=ended)
@@ -220,7 +234,7 @@ def _exiting(
         if not again:
             return ContainerNow(terminated, restarts=count, last=last, exit_code=code)
         last = terminated
-        started = ended + backoff
+        started = _exact(ended + backoff)
         if age < started:
             reason = "CrashLoopBackOff"
             message = f"back-off {backoff:g}s restarting failed container={run.name} pod={facts.name(pod)}"
