@@ -184,3 +184,16 @@ def test_closing_the_server_ends_its_watches() -> None:
         assert watch.over
 
     play(story)
+
+
+def test_a_quiet_watch_leaves_nothing_behind() -> None:
+    async def story(client: Client) -> None:
+        watch = client.watch(f"{MAPS}?allowWatchBookmarks=true")
+        await client.clock.sleep(600)
+        wakers = client.server.store.table("", "configmaps").wakers
+        assert len(wakers) == 1
+        watch.stop()
+        await client.clock.sleep(1)
+        assert wakers == []
+
+    play(story)

@@ -402,3 +402,17 @@ def test_a_webhook_that_is_slow_cannot_make_a_change_of_meanwhile_disappear() ->
         assert (await late).body["data"] == {"x": "2", "y": "1"}
 
     play(story)
+
+
+def test_a_job_selects_its_pods_by_its_own_uid() -> None:
+    async def story(client: Client) -> None:
+        template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "b"}]}}
+        jobs = "/apis/batch/v1/namespaces/default/jobs"
+        job = await client.made(jobs, {"metadata": {"name": "j"}, "spec": {"template": template}})
+        wanted = {"batch.kubernetes.io/controller-uid": job["metadata"]["uid"]}
+        assert job["spec"]["selector"]["matchLabels"] == wanted
+        assert wanted.items() <= job["spec"]["template"]["metadata"]["labels"].items()
+        gone = await client.delete(f"{jobs}/j")
+        assert "child pods are preserved" in gone.warnings[0]
+
+    play(story)

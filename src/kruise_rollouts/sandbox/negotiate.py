@@ -31,11 +31,6 @@ class Form(Struct, frozen=True):
     shape: Shape = ""  # "": the object itself
     version: str = "v1"  # of meta.k8s.io, for the other shapes
 
-    @property
-    def content_type(self) -> str:
-        base = "application/yaml" if self.yaml else "application/json"
-        return f"{base};as={self.shape};v={self.version};g=meta.k8s.io" if self.shape else base
-
 
 PLAIN = Form()
 

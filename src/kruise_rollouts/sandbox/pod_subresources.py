@@ -39,39 +39,25 @@ class PodActions:
         entry = self._parts.store.entry("", "pods", call.ns, call.name)
         if entry is None:
             raise not_found(call.resource, call.name)
-        pod = entry.obj
-        spec, status, meta = pod.get("spec") or {}, pod.get("status") or {}, pod["metadata"]
-        if meta.get("deletionTimestamp"):
-            raise conflict(
-                call.resource, call.name, f"pod {call.name} is being deleted, cannot be assigned to a host"
-            )
-        if spec.get("nodeName"):
-            raise conflict(
-                call.resource, call.name, f'pod {call.name} is already assigned to node "{spec["nodeName"]}"'
-            )
-        if spec.get("schedulingGates"):
-            raise conflict(call.resource, call.name, f"pod {call.name} has non-empty .spec.schedulingGates")
+        self._check_binding(call, entry.obj)
         if call.options.dry_run:
             return SUCCESS
-        now = timestamp(self._parts.clock.now())
-        scheduled = {
-            "type": "PodScheduled",
-            "status": "True",
-            "lastProbeTime": None,
-            "lastTransitionTime": now,
-        }
-        others = [c for c in status.get("conditions") or () if c.get("type") != "PodScheduled"]
-        new_meta = {**meta}  # the generation stays: the server changes the spec here, not a client
-        if given.get("annotations"):
-            new_meta["annotations"] = {**(meta.get("annotations") or {}), **given["annotations"]}
-        bound = {
-            **pod,
-            "metadata": new_meta,
-            "spec": {**spec, "nodeName": node},
-            "status": {**status, "conditions": [*others, scheduled]},
-        }
+        bound = _bound(entry.obj, node, given.get("annotations") or {}, timestamp(self._parts.clock.now()))
         self._parts.store.update("", "pods", bound, entry)
         return SUCCESS
+
+    def _check_binding(self, call: Call, pod: JsonObject) -> None:
+        """Raises Conflict for a pod that can no longer, or not yet, be bound."""
+        spec = pod.get("spec") or {}
+        why = ""
+        if pod["metadata"].get("deletionTimestamp"):
+            why = f"pod {call.name} is being deleted, cannot be assigned to a host"
+        elif spec.get("nodeName"):
+            why = f'pod {call.name} is already assigned to node "{spec["nodeName"]}"'
+        elif spec.get("schedulingGates"):
+            why = f"pod {call.name} has non-empty .spec.schedulingGates"
+        if why:
+            raise conflict(call.resource, call.name, why)
 
     async def bind_named(self, call: Call) -> JsonObject:
         """The same for a Binding that names its pod itself."""
@@ -163,6 +149,23 @@ class PodActions:
         if not spec.get("nodeName"):
             raise BadRequest(f"pod {call.name} does not have a host assigned")
         return pod, wanted
+
+
+def _bound(pod: JsonObject, node: str, annotations: JsonObject, now: str) -> JsonObject:
+    """The pod on its node."""
+    meta, status = pod["metadata"], pod.get("status") or {}
+    new_meta = {**meta, "generation": (meta.get("generation") or 0) + 1}
+    if annotations:
+        new_meta["annotations"] = {**(meta.get("annotations") or {}), **annotations}
+    scheduled = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now}
+    others = [c for c in status.get("conditions") or () if c.get("type") != "PodScheduled"]
+    spec = {**(pod.get("spec") or {}), "nodeName": node}
+    return {
+        **pod,
+        "metadata": new_meta,
+        "spec": spec,
+        "status": {**status, "conditions": [*others, scheduled]},
+    }
 
 
 def _covers(budget: JsonObject, labels: dict[str, str]) -> bool:

@@ -65,7 +65,6 @@ class Target(Struct, frozen=True):
     ns: str = ""
     name: str = ""
     subresource: str = ""
-    tail: str = ""  # what follows the subresource (proxy paths)
 
 
 class Options(Struct, frozen=True):
@@ -103,7 +102,6 @@ class Call(Struct, frozen=True):
     options: Options
     user: User
     body: JsonObject | None = None
-    patch: bytes = b""
     content_type: str = "application/json"
     query: Query = ()
     warnings: list[str] = msgspec.field(default_factory=list)
@@ -156,7 +154,7 @@ def route(method: str, path: str, query: Query) -> Target:
         verb = "watch" if wanted else "list"
     if verb == "delete" and not name:
         verb = "deletecollection"
-    return Target(verb, path, group, version, plural, ns, name, subresource, "/".join(rest[3:]))
+    return Target(verb, path, group, version, plural, ns, name, subresource)
 
 
 def _int(value: str) -> int:

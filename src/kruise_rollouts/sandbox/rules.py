@@ -14,7 +14,6 @@ from kruise_rollouts.kube.effects import Json, JsonObject
 from .resources import Resource
 
 SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
-_HEX = "0123456789abcdef"
 
 # Built-in kinds whose generation counts changes; of custom resources every one does.
 _COUNTED = frozenset((
@@ -132,6 +131,26 @@ def stamped(obj: JsonObject, now: datetime, random: Random) -> JsonObject:
     if not meta.get("name") and meta.get("generateName"):
         meta["name"] = generated_name(meta["generateName"], random)
     return {**obj, "metadata": meta}
+
+
+_JOBS = ("batch", "jobs")
+
+
+def selected(resource: Resource, obj: JsonObject) -> JsonObject:
+    """A new Job with the selector and the pod labels that are made from its uid; anything else as it is."""
+    spec = obj.get("spec") or {}
+    if resource.storage != _JOBS or spec.get("manualSelector") or spec.get("selector"):
+        return obj
+    meta, template = obj["metadata"], spec.get("template") or {}
+    uid, name = meta["uid"], meta["name"]
+    inner = template.get("metadata") or {}
+    labels = {**(inner.get("labels") or {}), "controller-uid": uid, "job-name": name}
+    labels |= {"batch.kubernetes.io/controller-uid": uid, "batch.kubernetes.io/job-name": name}
+    selector = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
+    template = {**template, "metadata": {**inner, "labels": labels}}
+    if not meta.get("labels") or meta["labels"] == inner.get("labels"):
+        meta = {**meta, "labels": labels}
+    return {**obj, "metadata": meta, "spec": {**spec, "selector": selector, "template": template}}
 
 
 def next_version(resource: Resource, new: JsonObject, live: JsonObject, subresource: str) -> JsonObject:

@@ -223,6 +223,7 @@ class _Alarm:
         self._clock = clock
         self._bookmark_due = False
         self._waiting: asyncio.Future[None] | None = None
+        self._registered: Table | None = None  # the table that will wake us
         self.over = False
         self._task = asyncio.ensure_future(self._run(seconds, bookmarks))
 
@@ -241,6 +242,10 @@ class _Alarm:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
+    def _told(self) -> None:
+        self._registered = None
+        self._wake()
+
     def take_bookmark(self) -> bool:
         due, self._bookmark_due = self._bookmark_due, False
         return due
@@ -250,8 +255,13 @@ class _Alarm:
         if self._bookmark_due or self.over:
             return
         self._waiting = asyncio.get_running_loop().create_future()
-        table.wakers.append(self._wake)
+        if self._registered is None:
+            table.wakers.append(self._told)
+            self._registered = table
         await self._waiting
 
     def stop(self) -> None:
         self._task.cancel()
+        if self._registered is not None:
+            self._registered.wakers.remove(self._told)
+            self._registered = None

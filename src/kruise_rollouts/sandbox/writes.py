@@ -64,7 +64,7 @@ class Writer:
             new = rules.canonical(resource, parts.hooks.prepare(resource, new))
         if not call.owing:
             new = own(new)
-        new = rules.stamped(new, parts.clock.now(), parts.random)
+        new = rules.selected(resource, rules.stamped(new, parts.clock.now(), parts.random))
         causes = (*check_metadata(resource, new, None), *parts.hooks.validate(resource, new, None, ""))
         if causes:
             raise invalid_object(resource, new["metadata"].get("name", ""), causes)
