@@ -41,6 +41,7 @@ def text(doc: Json) -> bytes:
     return msgspec.json.encode(doc, order="deterministic")
 
 
+@settings(max_examples=50)
 @given(objects, objects)
 def test_a_json_diff_makes_the_new_document_of_the_old_one(old: JsonObject, new: JsonObject) -> None:
     before = copy.deepcopy(old)
@@ -50,6 +51,7 @@ def test_a_json_diff_makes_the_new_document_of_the_old_one(old: JsonObject, new:
     assert text(old) == text(before)
 
 
+@settings(max_examples=50)
 @given(without_nulls, without_nulls)
 def test_a_merge_diff_makes_the_new_document_of_the_old_one(old: JsonObject, new: JsonObject) -> None:
     before = copy.deepcopy(old)
@@ -57,6 +59,7 @@ def test_a_merge_diff_makes_the_new_document_of_the_old_one(old: JsonObject, new
     assert text(old) == text(before)
 
 
+@settings(max_examples=50)
 @given(objects, objects)
 def test_a_merge_patch_follows_the_rfc_except_for_nulls_in_lists(doc: JsonObject, change: JsonObject) -> None:
     got = patch.merge_patch(doc, change)
@@ -87,7 +90,7 @@ operations = st.one_of(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=60)
 @given(objects, st.lists(operations, min_size=1, max_size=3))
 def test_operations_do_what_another_implementation_does(doc: JsonObject, ops: list[JsonObject]) -> None:
     before = copy.deepcopy(doc)
