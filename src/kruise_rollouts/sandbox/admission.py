@@ -1,8 +1,8 @@
 """Admission as a whole: built-in plug-ins and webhooks, in Kubernetes' order.
 
 `mutate` runs first: built-in plug-ins, then mutating webhooks by the name of their configuration, then whoever must
-see again what a later one changed. `check` follows once the object is complete: built-in checks and all validating
-webhooks at once, quotas last. `install` puts both into a server's hooks.
+see again what a later one changed. `check` follows once the object is complete: policies, all validating webhooks at
+once, built-in checks and quotas last. `install` puts both into a server's hooks.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from . import builtin_admission
 from .callers import Caller, NoCaller
 from .cel_values import CelError
 from .pipeline import Attempt, Parts
+from .policies import Policies, namespace_of
 from .resources import Resource
 from .rules import new_uid
 from .subresources import view_of
-from .webhook_match import Hook, matched_resource, parse_hooks, selects
+from .webhook_match import Hook, parse_hooks
 from .webhook_rules import default_webhooks, validate_webhooks
 from .webhooks import CallError, Denied, Verdict, apply_patch, ask, fitted, internal, no_dry_run, review_of
 
 _GROUP = "admissionregistration.k8s.io"
-_NAMESPACES = ("", "namespaces")
 
 
 class Admission:
@@ -35,6 +35,7 @@ class Admission:
     def __init__(self, parts: Parts, caller: Caller | None = None) -> None:
         self._parts = parts
         self.caller: Caller = caller if caller is not None else NoCaller()
+        self._policies = Policies(parts)
         self._parsed: dict[int, tuple[JsonObject, tuple[Hook, ...]]] = {}  # by id of the configuration
 
     def install(self) -> None:
@@ -120,6 +121,8 @@ class Admission:
             mutating = self._hooks(mutating=True)
             if mutating:
                 warnings += (await self._ask_in_turn(shown, mutating))[1]
+        if self._policies.exist:
+            warnings += await self._policies.check(shown)
         hooks = self._hooks(mutating=False)
         if hooks:
             warnings += await self._ask_all(shown, hooks)
@@ -184,20 +187,12 @@ class Admission:
 
     def _matches(self, hook: Hook, attempt: Attempt) -> Resource | None:
         """The resource as `hook` wants to see it; None if it is not to be asked. Raises Forbidden."""
-        matched = matched_resource(hook, attempt, self._parts.registry)
-        if matched is None or not selects(hook, attempt, self._namespace(attempt)):
+        matched = hook.reach.matched(attempt, self._parts.registry)
+        if matched is None or not hook.reach.selects(attempt, namespace_of(attempt, self._parts.store)):
             return None
         if hook.conditions and not self._conditions_hold(hook, attempt, matched):
             return None
         return matched
-
-    def _namespace(self, attempt: Attempt) -> JsonObject | None:
-        """The namespace of the object, or the object if it is one; None for any other cluster-scoped kind."""
-        if attempt.resource.storage == _NAMESPACES:
-            return attempt.obj if attempt.obj is not None else attempt.old
-        if not attempt.resource.namespaced:
-            return None
-        return self._parts.store.get("", "namespaces", "", attempt.ns) or {}
 
     def _conditions_hold(self, hook: Hook, attempt: Attempt, matched: Resource) -> bool:
         scope = {

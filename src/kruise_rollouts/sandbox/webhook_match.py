@@ -55,6 +55,72 @@ def _names(pattern: str, plural: str, subresource: str) -> bool:
     return name in ("*", plural) and (below == subresource or below == "*")
 
 
+class Reach(Struct, frozen=True):
+    """What somebody wants to be asked about: rules, and selectors of namespaces and objects."""
+
+    rules: tuple[RuleMatch, ...]
+    namespaces: Selector = ()
+    objects: Selector = ()
+    equivalent: bool = True  # matchPolicy Equivalent
+    excluded: tuple[RuleMatch, ...] = ()  # of policies only
+
+    def matched(self, attempt: Attempt, registry: Registry) -> Resource | None:
+        """The version of the resource in which the attempt is to be seen; None if the rules do not cover it."""
+        if (
+            attempt.resource.group == "admissionregistration.k8s.io"
+            and attempt.resource.plural in CONFIGURATIONS
+        ):
+            return None
+        if any(r.covers(attempt.resource, attempt) for r in self.excluded):
+            return None
+        if any(r.covers(attempt.resource, attempt) for r in self.rules):
+            return attempt.resource
+        if not self.equivalent:
+            return None
+        for rule in self.rules:
+            for other in registry:
+                if other.storage == attempt.resource.storage and rule.covers(other, attempt):
+                    return other
+        return None
+
+    def selects(self, attempt: Attempt, namespace: JsonObject | None) -> bool:
+        """Whether the selectors let the attempt pass; `namespace` is the object's, or the object if it is one."""
+        if self.namespaces and namespace is not None and not matches(self.namespaces, _labels(namespace)):
+            return False
+        if not self.objects:
+            return True
+        return any(o is not None and matches(self.objects, _labels(o)) for o in (attempt.obj, attempt.old))
+
+
+def _labels(obj: JsonObject) -> dict[str, str]:
+    labels: Json = (obj.get("metadata") or {}).get("labels")
+    return labels or {}
+
+
+def parse_reach(raw: JsonObject, rules: str = "rules") -> Reach:
+    """The reach written in a webhook, or in the matchConstraints of a policy (`rules` names the field)."""
+    return Reach(
+        rules=_rules(raw.get(rules)),
+        namespaces=of_object(raw.get("namespaceSelector") or {}) or (),
+        objects=of_object(raw.get("objectSelector") or {}) or (),
+        equivalent=(raw.get("matchPolicy") or "Equivalent") == "Equivalent",
+        excluded=_rules(raw.get("excludeResourceRules")),
+    )
+
+
+def _rules(raw: Json) -> tuple[RuleMatch, ...]:
+    return tuple(
+        RuleMatch(
+            tuple(r.get("operations") or ()),
+            tuple(r.get("apiGroups") or ()),
+            tuple(r.get("apiVersions") or ()),
+            tuple(r.get("resources") or ()),
+            r.get("scope") or "*",
+        )
+        for r in raw or ()
+    )
+
+
 class Condition(Struct, frozen=True):
     name: str
     source: str
@@ -69,10 +135,7 @@ class Hook(Struct, frozen=True, eq=False):
     mutating: bool
     url: str
     ca_bundle: bytes
-    rules: tuple[RuleMatch, ...]
-    namespaces: Selector
-    objects: Selector
-    equivalent: bool  # matchPolicy Equivalent
+    reach: Reach
     fails: bool  # failurePolicy Fail
     dry_run: bool  # whether side effects allow a dry run
     timeout_seconds: int
@@ -95,25 +158,13 @@ def _hook(configuration: str, raw: JsonObject, mutating: bool) -> Hook:
         mutating=mutating,
         url=client.get("url") or (service_url(client["service"]) if client.get("service") else ""),
         ca_bundle=ca_of(client),
-        rules=tuple(
-            RuleMatch(
-                tuple(r.get("operations") or ()),
-                tuple(r.get("apiGroups") or ()),
-                tuple(r.get("apiVersions") or ()),
-                tuple(r.get("resources") or ()),
-                r.get("scope") or "*",
-            )
-            for r in raw.get("rules") or ()
-        ),
-        namespaces=of_object(raw.get("namespaceSelector") or {}) or (),
-        objects=of_object(raw.get("objectSelector") or {}) or (),
-        equivalent=raw.get("matchPolicy", "Equivalent") == "Equivalent",
+        reach=parse_reach(raw),
         fails=raw.get("failurePolicy", "Fail") == "Fail",
         dry_run=raw.get("sideEffects") in ("None", "NoneOnDryRun"),
         timeout_seconds=raw.get("timeoutSeconds") or 10,
         versions=tuple(raw.get("admissionReviewVersions") or ("v1",)),
         reinvoked=raw.get("reinvocationPolicy") == "IfNeeded",
-        conditions=tuple(_condition(c) for c in raw.get("matchConditions") or ()),
+        conditions=tuple(parse_condition(c) for c in raw.get("matchConditions") or ()),
     )
 
 
@@ -125,38 +176,9 @@ def ca_of(client: JsonObject) -> bytes:
         return b""
 
 
-def _condition(raw: JsonObject) -> Condition:
+def parse_condition(raw: JsonObject) -> Condition:
     try:
         program = compile_cel(raw["expression"], CONDITION_VARIABLES)
     except CelCompileError:
         program = None
     return Condition(raw["name"], raw["expression"], program)
-
-
-def matched_resource(hook: Hook, attempt: Attempt, registry: Registry) -> Resource | None:
-    """The version of the resource in which `hook` wants to see the attempt; None if its rules do not cover it."""
-    if attempt.resource.group == "admissionregistration.k8s.io" and attempt.resource.plural in CONFIGURATIONS:
-        return None
-    if any(r.covers(attempt.resource, attempt) for r in hook.rules):
-        return attempt.resource
-    if not hook.equivalent:
-        return None
-    for rule in hook.rules:
-        for other in registry:
-            if other.storage == attempt.resource.storage and rule.covers(other, attempt):
-                return other
-    return None
-
-
-def selects(hook: Hook, attempt: Attempt, namespace: JsonObject | None) -> bool:
-    """Whether the selectors let the attempt pass; `namespace` is the object's, or the object if it is one."""
-    if hook.namespaces and namespace is not None and not matches(hook.namespaces, _labels(namespace)):
-        return False
-    if not hook.objects:
-        return True
-    return any(o is not None and matches(hook.objects, _labels(o)) for o in (attempt.obj, attempt.old))
-
-
-def _labels(obj: JsonObject) -> dict[str, str]:
-    labels: Json = (obj.get("metadata") or {}).get("labels")
-    return labels or {}

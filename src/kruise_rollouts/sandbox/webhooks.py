@@ -62,6 +62,13 @@ def internal(message: str) -> InternalError:
 
 def review_of(hook: Hook, attempt: Attempt, matched: Resource, uid: str) -> JsonObject:
     """The AdmissionReview sent to `hook`; objects of `attempt` are in the version of `matched` already."""
+    version = next((v for v in hook.versions if v in ("v1", "v1beta1")), "v1")
+    request = review_request(attempt, matched, uid)
+    return {"kind": "AdmissionReview", "apiVersion": f"admission.k8s.io/{version}", "request": request}
+
+
+def review_request(attempt: Attempt, matched: Resource, uid: str) -> JsonObject:
+    """The request a review is about."""
     asked = attempt.resource
     request: JsonObject = {"uid": uid, "kind": _kind(matched, attempt), "resource": _resource(matched)}
     request["requestKind"], request["requestResource"] = _kind(asked, attempt), _resource(asked)
@@ -72,7 +79,7 @@ def review_of(hook: Hook, attempt: Attempt, matched: Resource, uid: str) -> Json
     ns = attempt.name if asked.storage == ("", "namespaces") else attempt.ns
     if ns:
         request["namespace"] = ns
-    request |= {
+    return request | {
         "operation": attempt.operation,
         "userInfo": user_info(attempt.user),
         "object": attempt.obj,
@@ -80,8 +87,6 @@ def review_of(hook: Hook, attempt: Attempt, matched: Resource, uid: str) -> Json
         "dryRun": attempt.dry_run,
         "options": attempt.options or None,
     }
-    version = next((v for v in hook.versions if v in ("v1", "v1beta1")), "v1")
-    return {"kind": "AdmissionReview", "apiVersion": f"admission.k8s.io/{version}", "request": request}
 
 
 def _kind(resource: Resource, attempt: Attempt) -> JsonObject:
