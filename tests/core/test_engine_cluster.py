@@ -378,3 +378,31 @@ async def test_somebody_who_resumes_a_held_deployment_is_stopped(stage: Stage) -
     await stage.patch({"spec": {"paused": False}})
     await stage.until(lambda: stage.live.spec.paused)
     assert stage.live.spec.min_ready_seconds != MAX_READY_SECONDS
+
+
+async def test_a_deployment_that_its_controller_spreads_for_ever_is_freed(stage: Stage) -> None:
+    await stage.create(4, rolling("25%", "25%"))
+    await stage.settles(4, 4, 4)
+    (replica_set,) = stage.replica_sets.cache.items()
+    note = {"metadata": {"annotations": {"deployment.kubernetes.io/desired-replicas": "5"}}}
+    path = REPLICA_SET.path(stage.ns, replica_set.metadata.name)
+    await stage.api.request("PATCH", path, body=msgspec.json.encode(note), content_type=MERGE)
+    await stage.update("v2")
+    await stage.annotate(2)
+    await stage.settles(4, 4, 2)
+
+
+async def test_a_recreate_deployment_is_replaced_pod_by_pod_and_stays_recreate(stage: Stage) -> None:
+    await stage.create(5, {"type": "Recreate"})
+    await stage.settles(5, 5, 5)
+    await stage.update("v2")
+    await stage.until(lambda: stage.live.spec.paused)
+    await act(stage, lambda workload: workload.claim(OWNER))
+    await act(stage, lambda workload: workload.advance("40%"))
+    await stage.settles(5, 5, 2)
+    await act(stage, lambda workload: workload.advance("100%"))
+    await stage.settles(5, 5, 5)
+    await act(stage, lambda workload: workload.release(Ending.RESUMED))
+    await stage.until(lambda: stage.live.spec.strategy.type == "Recreate")
+    await stage.settles(5, 5, 5)
+    assert stage.lowest_ready >= 4

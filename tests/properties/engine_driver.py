@@ -5,12 +5,8 @@ from __future__ import annotations
 from native_model import Native
 
 from kruise_rollouts.api.annotations import ExtraStatus
-from kruise_rollouts.core.deployment_engine import (
-    DeploymentSnapshot,
-    asks_for_pods,
-    is_driven,
-    stored_status,
-)
+from kruise_rollouts.core.deployment_engine import asks_for_pods
+from kruise_rollouts.core.deployment_view import DeploymentSnapshot, is_driven, stored_status
 from kruise_rollouts.kube.effects import Note, Write
 from kruise_rollouts.operator.engine import DeploymentEngine
 

@@ -12,6 +12,7 @@ from test_engine import Action, Number, check, stories
 
 import kruise_rollouts.core.deployment_engine as engine
 from kruise_rollouts.api.apps import RollingUpdate
+from kruise_rollouts.core import deployment_view
 from kruise_rollouts.core.bound import Bound, bound_of
 from kruise_rollouts.core.settings import at_rest, on_the_move
 
@@ -69,7 +70,7 @@ def test_pods_that_fail_after_old_ones_have_gone_are_not_made_up_for() -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_noticed(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     name, mutant = FAULTS[fault]
-    monkeypatch.setattr(engine, name, mutant)
+    monkeypatch.setattr(engine if hasattr(engine, name) else deployment_view, name, mutant)
 
     @stories
     @settings(

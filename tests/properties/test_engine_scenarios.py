@@ -364,6 +364,16 @@ def _native_alone(world: Native) -> None:
         world.sync_replica_sets()
 
 
+def test_a_deployment_that_its_controller_spreads_for_ever_is_freed() -> None:
+    world = native(5, "25%", "25%")
+    # Scaled to what its only ReplicaSet had been cut to: the number it notes is never written anew.
+    world._resize(world.replica_sets["web-h1"], 4)
+    world.change(world.deployment, {"spec": {"replicas": 4}})
+    update(world, 2)
+    annotate(world, 2)
+    assert rest(world) == (4, 4, 2)
+
+
 def test_a_dead_engine_and_a_person_who_resumes_make_an_ordinary_rolling_update() -> None:
     world = native(10, "25%", "20%")
     update(world, 2)

@@ -11,20 +11,15 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from kruise_rollouts.api.annotations import (
     ExtraStatus,
-    OriginalStrategy,
     PartitionStrategy,
     encode,
-    parse_extra_status,
-    parse_partition_strategy,
 )
-from kruise_rollouts.api.apps import Deployment, ReplicaSet, RollingUpdate
+from kruise_rollouts.api.apps import ReplicaSet
 from kruise_rollouts.api.core import Pod
-from kruise_rollouts.api.int_or_percent import scaled
 from kruise_rollouts.api.keys import (
     DEPLOYMENT_EXTRA_STATUS,
     DEPLOYMENT_STRATEGY,
@@ -32,19 +27,17 @@ from kruise_rollouts.api.keys import (
     MAX_READY_SECONDS,
 )
 from kruise_rollouts.kube.effects import Decision, JsonObject, Note, Patch, Ref, Write
-from kruise_rollouts.kube.objects import DEPLOYMENT, REPLICA_SET
+from kruise_rollouts.kube.objects import REPLICA_SET
 
 from .bound import Bound, Pods, bound_of, closer, resting_update, rolling_update
-from .plan import Slack, slack, updated_limit
-from .revision import Revisions, revisions_of
+from .deployment_view import DeploymentSnapshot, View, is_settled, look, stored_status, strategy_of
+from .plan import Slack, slack
 from .settings import (
     Settings,
     at_rest,
     is_moving,
     is_recreate,
     on_the_move,
-    original_of,
-    own_rolling_update,
     restored_spec,
     spec_patch,
 )
@@ -52,38 +45,12 @@ from .settings import (
 _STYLES = ("", "partition")  # rollingStyle in any case; others are not moved by the annotation
 
 
-class DeploymentSnapshot(Struct, frozen=True):
-    """Everything a decision may look at."""
-
-    now: datetime
-    deployment: Deployment
-    replica_sets: tuple[ReplicaSet, ...]  # that it controls, at least
-    status: ExtraStatus  # the stored one, or the one decided so far
-    pods: tuple[Pod, ...] | None = None  # that its selector matches; None: asks_for_pods said no
-
-    @property
-    def ref(self) -> Ref:
-        return DEPLOYMENT.ref(self.deployment.metadata.namespace, self.deployment.metadata.name)
-
-
-def stored_status(deployment: Deployment) -> ExtraStatus:
-    """What the annotation says; garbage reads as nothing."""
-    return parse_extra_status(deployment.metadata.annotations.get(DEPLOYMENT_EXTRA_STATUS)) or ExtraStatus()
-
-
-def is_driven(deployment: Deployment) -> bool:
-    """True if somebody, once, asked for this Deployment to be moved in batches."""
-    return not deployment.metadata.annotations.keys().isdisjoint(
-        (DEPLOYMENT_STRATEGY, DEPLOYMENT_EXTRA_STATUS)
-    )
-
-
 def asks_for_pods(seen: DeploymentSnapshot) -> bool:
     """True if the decision depends on how long each new pod has been ready."""
-    strategy = _strategy_of(seen.deployment)
+    strategy = strategy_of(seen.deployment)
     if strategy is None:
         return False
-    view = _look(seen, strategy)
+    view = look(seen, strategy)
     target = _target(view)
     if view.original.min_ready_seconds == 0 or not target or not _is_prepared(view):
         return False
@@ -97,10 +64,10 @@ def decide(seen: DeploymentSnapshot) -> Decision[ExtraStatus]:
         return Decision(seen.status)
     if not deployment.metadata.annotations.get(DEPLOYMENT_STRATEGY):
         return _give_back(seen)
-    strategy = _strategy_of(deployment)
+    strategy = strategy_of(deployment)
     if strategy is not None and strategy.rolling_style.lower() not in _STYLES:
         return Decision(seen.status)
-    view = _look(seen, strategy or PartitionStrategy(paused=True))
+    view = look(seen, strategy or PartitionStrategy(paused=True))
     if strategy is None:
         return _rest(
             view, f"annotation {DEPLOYMENT_STRATEGY} cannot be read: nothing moves until it is put right"
@@ -113,87 +80,19 @@ def decide(seen: DeploymentSnapshot) -> Decision[ExtraStatus]:
     return _move(view, target) if target else _rest(view)
 
 
-class _View(Struct, frozen=True):
-    """A snapshot read: what there is and what is wanted. Numbers are pods."""
-
-    seen: DeploymentSnapshot
-    strategy: PartitionStrategy
-    original: OriginalStrategy
-    own: RollingUpdate  # the person's numbers
-    allowed: Slack
-    problem: str  # why the numbers cannot be followed; "" if they can
-    revisions: Revisions
-
-    @property
-    def deployment(self) -> Deployment:
-        return self.seen.deployment
-
-    @property
-    def sets(self) -> tuple[ReplicaSet, ...]:
-        new = self.revisions.new
-        return self.revisions.old if new is None else (*self.revisions.old, new)
-
-    @property
-    def total(self) -> int:
-        return self.deployment.replicas
-
-    @property
-    def existing(self) -> int:
-        return self.revisions.new_pods + self.revisions.old_pods
-
-    @property
-    def ready(self) -> int:
-        """New pods that are ready, however shortly."""
-        return 0 if self.revisions.new is None else self.revisions.new.status.ready_replicas
-
-    @property
-    def limit(self) -> int:
-        return updated_limit(self.strategy.partition, self.total)
-
-    @property
-    def is_scaling(self) -> bool:
-        """The Deployment controller has yet to spread a change of replicas over the ReplicaSets."""
-        noted = {r.metadata.annotations.get(DESIRED_REPLICAS) for r in self.sets if r.replicas > 0} - {None}
-        return self.existing != self.total and bool(noted - {str(self.total)})
-
-
-def _strategy_of(deployment: Deployment) -> PartitionStrategy | None:
-    return parse_partition_strategy(deployment.metadata.annotations.get(DEPLOYMENT_STRATEGY))
-
-
-def _look(seen: DeploymentSnapshot, strategy: PartitionStrategy) -> _View:
-    original = original_of(seen.deployment, seen.status.original)
-    own = own_rolling_update(strategy, original)
-    allowed = slack(own.max_surge, own.max_unavailable, seen.deployment.replicas)
-    problem = ""
-    if allowed is None:
-        problem = f"maxSurge {own.max_surge!r} and maxUnavailable {own.max_unavailable!r} are not both pods or percentages"
-    elif scaled(strategy.partition, 1, up=True) is None:
-        problem = f"partition {strategy.partition!r} is neither pods nor a percentage"
-    return _View(
-        seen,
-        strategy,
-        original,
-        own if allowed is not None else RollingUpdate(),
-        allowed or Slack(surge=0, unavailable=1),
-        problem,
-        revisions_of(seen.deployment, seen.replica_sets),
-    )
-
-
-def _waits_for_scaling(view: _View) -> bool:
+def _waits_for_scaling(view: View) -> bool:
     """Whether to leave the Deployment alone until its controller has followed a change of replicas."""
     # A paused Recreate is never scaled in proportion: it has to come to rest in our way first.
     held = not is_recreate(view.deployment) and not _is_resumed(view)
     return view.is_scaling and held and not view.strategy.paused
 
 
-def _is_resumed(view: _View) -> bool:
+def _is_resumed(view: View) -> bool:
     """By somebody else, so that no bound holds."""
     return not view.deployment.spec.paused and not is_moving(view.deployment)
 
 
-def _target(view: _View) -> int:
+def _target(view: View) -> int:
     """New pods to move to, 1..total; 0 if there is nothing to move or no safe way yet."""
     revisions, total = view.revisions, view.total
     if view.strategy.paused or view.problem or view.is_scaling:
@@ -213,7 +112,7 @@ def _target(view: _View) -> int:
 # --- at rest -------------------------------------------------------------------------------------------------------
 
 
-def _rest(view: _View, message: str = "") -> Decision[ExtraStatus]:
+def _rest(view: View, message: str = "") -> Decision[ExtraStatus]:
     """Nothing moves. Surplus pods that are not ready go; others stay until it is safe to let them go."""
     surplus = 0 if view.is_scaling else max(0, view.existing - view.total)
     trims = _trims(view, surplus) if surplus else ()
@@ -231,16 +130,16 @@ def _rest(view: _View, message: str = "") -> Decision[ExtraStatus]:
     return _decision(view, status, writes)
 
 
-def _resting(view: _View, surplus: int) -> Settings:
+def _resting(view: View, surplus: int) -> Settings:
     return at_rest(view.original, resting_update(view.own, view.allowed, surplus))
 
 
-def _may_shrink(view: _View, surplus: int) -> bool:
+def _may_shrink(view: View, surplus: int) -> bool:
     """Every pod is ready, so the Deployment controller may choose which go."""
     return surplus > 0 and all(r.status.ready_replicas >= r.replicas for r in view.sets)
 
 
-def _trims(view: _View, surplus: int) -> tuple[tuple[ReplicaSet, int], ...]:
+def _trims(view: View, surplus: int) -> tuple[tuple[ReplicaSet, int], ...]:
     """Old ReplicaSets with the number of pods, none of them ready, that each is to lose.
 
     A paused Deployment gives up surplus pods of its largest ReplicaSet, which are the ones that serve; so this is
@@ -271,13 +170,13 @@ def _scale_down(replica_set: ReplicaSet, pods: int) -> Patch:
 # --- on the move ---------------------------------------------------------------------------------------------------
 
 
-def _move(view: _View, target: int) -> Decision[ExtraStatus]:
+def _move(view: View, target: int) -> Decision[ExtraStatus]:
     """Lets the Deployment controller go as far as the new pods that are available permit."""
     if _is_resumed(view) or not _is_prepared(view):
         return _prepare(view)
     available, wake_at = _available(view)
     bound = _bound(view, target, available)
-    if not _is_settled(view.deployment) or _counts_too_many(view):
+    if not is_settled(view.deployment) or _counts_too_many(view):
         in_force = _in_force(view)
         if in_force is None:
             return Decision(view.seen.status, wake_at=wake_at)
@@ -291,19 +190,19 @@ def _move(view: _View, target: int) -> Decision[ExtraStatus]:
     return _decision(view, status, writes, wake_at)
 
 
-def _bound(view: _View, target: int, available: int) -> Bound | None:
+def _bound(view: View, target: int, available: int) -> Bound | None:
     pods = Pods(view.total, view.revisions.old_pods, _kept_back(view), available)
     in_force = _in_force(view)
     return bound_of(target, pods, view.allowed, 0 if in_force is None else in_force.unavailable)
 
 
-def _kept_back(view: _View) -> int:
+def _kept_back(view: View) -> int:
     """Old pods that stay while there are some that are to go first."""
     first = view.revisions.first_to_go
     return 0 if first is None else view.revisions.old_pods - first.replicas
 
 
-def _in_force(view: _View) -> Slack | None:
+def _in_force(view: View) -> Slack | None:
     """What the present move allows; None at rest."""
     now = view.deployment.spec.strategy.rolling_update
     if not is_moving(view.deployment) or now is None:
@@ -311,7 +210,7 @@ def _in_force(view: _View) -> Slack | None:
     return slack(now.max_surge, now.max_unavailable, view.total)
 
 
-def _available(view: _View) -> tuple[int, datetime | None]:
+def _available(view: View) -> tuple[int, datetime | None]:
     """New pods available by the person's own minReadySeconds, and when there will be one more."""
     seconds = view.original.min_ready_seconds
     new = view.revisions.new
@@ -328,7 +227,7 @@ def _is_of(pod: Pod, replica_set: ReplicaSet) -> bool:
     return owner is not None and owner.uid == replica_set.metadata.uid
 
 
-def _marks(view: _View, *, moving: bool) -> list[Write]:
+def _marks(view: View, *, moving: bool) -> list[Write]:
     """Missing minReadySeconds of old ReplicaSets.
 
     The Deployment controller takes old pods that are not available first, so during a move those that are to go first
@@ -344,7 +243,7 @@ def _marks(view: _View, *, moving: bool) -> list[Write]:
     return writes
 
 
-def _is_prepared(view: _View) -> bool:
+def _is_prepared(view: View) -> bool:
     """Whether the pods that are new, and those that are to go first, count as not available by now.
 
     A Deployment that is resumed earlier takes them for available once more, and goes too far.
@@ -359,12 +258,12 @@ def _is_prepared(view: _View) -> bool:
     )
 
 
-def _counts_too_many(view: _View) -> bool:
+def _counts_too_many(view: View) -> bool:
     """Pods on their way out are still counted as available: the Deployment controller would take as many again."""
     return any(r.status.available_replicas > r.replicas for r in view.revisions.old)
 
 
-def _prepare(view: _View) -> Decision[ExtraStatus]:
+def _prepare(view: View) -> Decision[ExtraStatus]:
     """At rest still, but pods that are new, and those that are to go first, no longer count as available."""
     surplus = max(0, view.existing - view.total)
     status = _status(view)
@@ -380,7 +279,7 @@ def _give_back(seen: DeploymentSnapshot) -> Decision[ExtraStatus]:
     """Somebody took the strategy away: the person's own settings again. It stands still until it is resumed."""
     if seen.status.original is None:
         return Decision(seen.status)
-    view = _look(seen, PartitionStrategy())
+    view = look(seen, PartitionStrategy())
     body = {
         "metadata": {"annotations": {DEPLOYMENT_EXTRA_STATUS: None}},
         "spec": restored_spec(view.original, None, paused=True),
@@ -392,11 +291,11 @@ def _give_back(seen: DeploymentSnapshot) -> Decision[ExtraStatus]:
 # --- shared --------------------------------------------------------------------------------------------------------
 
 
-def _status(view: _View, message: str = "") -> ExtraStatus:
+def _status(view: View, message: str = "") -> ExtraStatus:
     return ExtraStatus(view.ready, view.limit, view.original, message)
 
 
-def _settle(view: _View, want: Settings, status: ExtraStatus, *, guarded: bool = False) -> list[Write]:
+def _settle(view: View, want: Settings, status: ExtraStatus, *, guarded: bool = False) -> list[Write]:
     """The one patch of the Deployment, with the status in it; none if the spec is as wanted.
 
     `guarded`: refused if the Deployment has changed meanwhile, or a template that just came would start to move.
@@ -412,34 +311,29 @@ def _settle(view: _View, want: Settings, status: ExtraStatus, *, guarded: bool =
 
 
 def _decision(
-    view: _View, status: ExtraStatus, writes: list[Write], wake_at: datetime | None = None
+    view: View, status: ExtraStatus, writes: list[Write], wake_at: datetime | None = None
 ) -> Decision[ExtraStatus]:
     notes: tuple[Note, ...] = ()
     writes = [*writes, *_unstick(view)]
-    if not writes and not status.message and not _is_settled(view.deployment):
+    if not writes and not status.message and not is_settled(view.deployment):
         return Decision(view.seen.status)  # something is under way, and another write will carry the status
     if status.message and status.message != view.seen.status.message:
         notes = (Note(view.seen.ref, "DeploymentStrategyInvalid", status.message, "Warning"),)
     return Decision(status, tuple(writes), wake_at, notes)
 
 
-def _unstick(view: _View) -> list[Write]:
+def _unstick(view: View) -> list[Write]:
     """Takes back a note that stops the Deployment controller for good.
 
     It spreads a change of replicas while a ReplicaSet notes another number, and writes the number down when it scales
     one. The only ReplicaSet with pods, if it has the right size by chance, is never scaled: so it is spread for ever.
     """
     active = [r for r in view.sets if r.replicas > 0]
-    if len(active) != 1 or view.existing != view.total or not _is_settled(view.deployment):
+    if len(active) != 1 or view.existing != view.total or not is_settled(view.deployment):
         return []
     if active[0].metadata.annotations.get(DESIRED_REPLICAS, str(view.total)) == str(view.total):
         return []
     return [Patch(_ref(active[0]), {"metadata": {"annotations": {DESIRED_REPLICAS: str(view.total)}}})]
-
-
-def _is_settled(deployment: Deployment) -> bool:
-    """Its controller has seen this generation."""
-    return deployment.status.observed_generation >= deployment.metadata.generation
 
 
 def _ref(replica_set: ReplicaSet) -> Ref:

@@ -12,13 +12,8 @@ from msgspec.structs import replace
 from kruise_rollouts.api.annotations import ExtraStatus, encode
 from kruise_rollouts.api.core import Pod
 from kruise_rollouts.api.keys import DEPLOYMENT_EXTRA_STATUS, DEPLOYMENT_STRATEGY
-from kruise_rollouts.core.deployment_engine import (
-    DeploymentSnapshot,
-    asks_for_pods,
-    decide,
-    is_driven,
-    stored_status,
-)
+from kruise_rollouts.core.deployment_engine import asks_for_pods, decide
+from kruise_rollouts.core.deployment_view import DeploymentSnapshot, is_driven, stored_status
 from kruise_rollouts.kube.effects import Decision, Patch, Write
 from kruise_rollouts.operator.world import BY_OWNER, World
 from kruise_rollouts.runtime.controller import Key
