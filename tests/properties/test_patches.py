@@ -90,7 +90,7 @@ operations = st.one_of(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=250)
 @given(objects, st.lists(operations, min_size=1, max_size=3))
 def test_operations_do_what_another_implementation_does(doc: JsonObject, ops: list[JsonObject]) -> None:
     before = copy.deepcopy(doc)
