@@ -1,0 +1,24 @@
+"""One folder per run, shared by all of pytest's processes; what scenarios start there is ended with the run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from .scenarios.shared_manager import RUN, stop_shared_manager
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if RUN not in os.environ:
+        os.environ[RUN] = tempfile.mkdtemp(prefix="kruise-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # the process that began the run, not a worker of it
+        folder = Path(os.environ.pop(RUN))
+        stop_shared_manager(folder)
+        shutil.rmtree(folder, ignore_errors=True)

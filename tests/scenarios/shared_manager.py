@@ -1,0 +1,89 @@
+"""The manager process that all scenarios of a run share on a real API server: the program as a user starts it.
+
+The first process that needs it installs and starts it; the run ends it. Kept free of the product's code, so that it
+costs nothing when nobody needs it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+RUN = "KRUISE_TEST_RUN"  # names the folder of the run
+PROGRAM = str(Path(sys.executable).parent / "kruise-rollout")
+READY_SECONDS = 60.0
+
+
+def shared_manager() -> None:
+    """Returns when a manager is ready on the API server of KUBECONFIG. Raises AssertionError with its log if not."""
+    if not os.environ.get("KUBECONFIG"):
+        raise AssertionError("set KUBECONFIG to the API server that cluster scenarios may use")
+    folder = Path(os.environ[RUN])
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "pid").exists():
+            start_manager(folder)
+
+
+def start_manager(folder: Path, *flags: str) -> None:
+    """Installs, starts a manager and waits until it is ready. Its pid and log are files in `folder`."""
+    webhook, health = _free_port(), _free_port()
+    installed = subprocess.run(
+        [PROGRAM, "install", "--webhook-url", f"https://127.0.0.1:{webhook}"], capture_output=True, text=True
+    )
+    assert installed.returncode == 0, installed.stderr
+    environ = {
+        **os.environ,
+        "WEBHOOK_HOST": "127.0.0.1",
+        "WEBHOOK_PORT": str(webhook),
+        "WEBHOOK_CERT_DIR": str(folder / "certs"),
+    }
+    command = [PROGRAM, "manager", "--metrics-bind-address", "0", "--health-probe-bind-address", f"127.0.0.1:{health}"]
+    with (folder / "manager.log").open("a") as log:
+        process = subprocess.Popen([*command, *flags], env=environ, stdout=log, stderr=log, start_new_session=True)
+    (folder / "pid").write_text(str(process.pid))
+    deadline = time.monotonic() + READY_SECONDS
+    while not _answers(f"http://127.0.0.1:{health}/readyz"):
+        said = (folder / "manager.log").read_text()
+        assert process.poll() is None, f"the manager ended:\n{said}"
+        assert time.monotonic() < deadline, f"the manager is not ready after {READY_SECONDS:g} s:\n{said}"
+        time.sleep(0.1)
+
+
+def stop_shared_manager(folder: Path, number: int = signal.SIGTERM) -> None:
+    """Ends the manager of the run, if one was started, and shows what it complained about."""
+    pid = folder / "pid"
+    if not pid.exists():
+        return
+    try:
+        os.kill(int(pid.read_text()), number)
+    except ProcessLookupError:
+        pass
+    pid.unlink()
+    log = (folder / "manager.log").read_text().splitlines()
+    bad = [line for line in log if "Traceback" in line or " ERROR " in line]
+    if bad:
+        print("the manager logged errors:", *bad[:20], sep="\n  ")
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
