@@ -155,6 +155,7 @@ FAULTS: dict[str, Callable[[], ApiError | str]] = {
     "error event without code": lambda: '{"type":"ERROR","object":{"message":"?"}}',
     "half a line": lambda: '{"type":"ADDED","obj',
     "not found": lambda: ApiError("no such kind", code=404),
+    "a bookmark, then the end": lambda: '{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"11"}}}',
 }
 
 

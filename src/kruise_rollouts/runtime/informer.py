@@ -114,6 +114,7 @@ class Informer(Generic[T]):
         self._page = page_decoder(of)
         self._version = ""  # where to resume the watch; "": list first
         self._told = 0  # events of the present watch
+        self._changes = 0  # those of them that are no bookmarks
         self._log = log.bind(kind=kind.kind, path=self._path)
 
     def subscribe(self, handler: Handler[T]) -> None:
@@ -130,7 +131,7 @@ class Informer(Generic[T]):
     async def _round(self) -> float:
         """One list if needed, one watch; the seconds to pause before the next round."""
         started = self._clock.mono()
-        self._told = 0
+        self._told = self._changes = 0
         try:
             if not self._version:
                 await self._list()
@@ -146,7 +147,7 @@ class Informer(Generic[T]):
             self._log.warning("unreadable answer", error=str(error))
             return self._backoff.next()
         lasted = self._clock.mono() - started
-        if self._told == 0 and lasted < SHORT_WATCH_SECONDS:
+        if self._changes == 0 and lasted < SHORT_WATCH_SECONDS:  # a last bookmark is no sign of health
             return self._backoff.next()
         if self._told == 0 and lasted > SILENT_WATCH_SECONDS:
             self._version = ""
@@ -219,8 +220,10 @@ class Informer(Generic[T]):
     def _take(self, event: _Event) -> None:
         match event.type:
             case "ADDED" | "MODIFIED":
+                self._changes += 1
                 self._changed(event.object)
             case "DELETED":
+                self._changes += 1
                 meta = _bare(event.object).metadata
                 self.cache.remove(meta.namespace, meta.name, resource_version=meta.resource_version)
                 self._pass(meta.resource_version, gone=meta.uid)

@@ -226,5 +226,5 @@ async def _stream(raw: web.BaseRequest, answer: Response) -> web.StreamResponse:
                 await response.write(chunk)
             await response.write_eof()
     finally:
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
     return response
