@@ -123,7 +123,7 @@ def bounded(value: int) -> int:
 
 def parse_duration(text: str) -> Duration:
     """A Go duration ("1h30m"). Raises CelError."""
-    if _DURATION.search(text) is None:
+    if _DURATION.fullmatch(text) is None:
         raise CelError(f'time: invalid duration "{text}"')
     parts = ((Fraction(number), unit) for number, unit in _PART.findall(text))
     nanos = sum(int(number * _UNITS[unit]) for number, unit in parts)

@@ -35,7 +35,7 @@ def _uuid(version: str, variant: str = _HEX) -> Callable[[str], bool]:
 
 
 def _matches(pattern: re.Pattern[str]) -> Callable[[str], bool]:
-    return lambda text: pattern.search(text) is not None
+    return lambda text: pattern.fullmatch(text) is not None
 
 
 def _parses(parse: Callable[[str], object]) -> Callable[[str], bool]:
@@ -50,7 +50,7 @@ def _parses(parse: Callable[[str], object]) -> Callable[[str], bool]:
 
 
 def _date_time(text: str) -> bool:
-    if _DATE_TIME.search(text) is None:
+    if _DATE_TIME.fullmatch(text) is None:
         return False
     try:
         datetime.fromisoformat(text[:19].upper())
@@ -64,12 +64,12 @@ def _date(text: str) -> bool:
 
 
 def _duration(text: str) -> bool:
-    return _DURATION.search(text) is not None or _WORDY_DURATION.search(text) is not None
+    return _DURATION.fullmatch(text) is not None or _WORDY_DURATION.fullmatch(text) is not None
 
 
 def _uri(text: str) -> bool:
     try:
-        return text.startswith("/") or bool(urlsplit(text).scheme)
+        return text.isprintable() and (text.startswith("/") or bool(urlsplit(text).scheme))
     except ValueError:
         return False
 
@@ -91,8 +91,8 @@ FORMATS: dict[str, Callable[[str], bool]] = {
     "uuid3": _uuid("3"),
     "uuid4": _uuid("4", "[89ab]"),
     "uuid5": _uuid("5", "[89ab]"),
-    "k8s-short-name": lambda text: len(text) <= 63 and _LABEL.search(text) is not None,
-    "k8s-long-name": lambda text: len(text) <= 253 and _SUBDOMAIN.search(text) is not None,
+    "k8s-short-name": lambda text: len(text) <= 63 and _LABEL.fullmatch(text) is not None,
+    "k8s-long-name": lambda text: len(text) <= 253 and _SUBDOMAIN.fullmatch(text) is not None,
     "bsonobjectid": _matches(re.compile("^[0-9a-fA-F]{24}$")),
     "hexcolor": _matches(re.compile("^#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$")),
 }
