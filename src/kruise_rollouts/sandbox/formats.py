@@ -69,7 +69,11 @@ def _duration(text: str) -> bool:
 
 def _uri(text: str) -> bool:
     try:
-        return text.isprintable() and (text.startswith("/") or bool(urlsplit(text).scheme))
+        return (
+            text.isprintable()
+            and text == text.strip()
+            and (text.startswith("/") or bool(urlsplit(text).scheme))
+        )
     except ValueError:
         return False
 
