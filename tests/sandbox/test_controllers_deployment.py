@@ -120,7 +120,9 @@ sizes = st.lists(st.integers(1, 40), min_size=2, max_size=4)
 @given(sizes, st.integers(1, 120), st.integers(0, 20))
 def test_proportional_sizes_add_up_to_what_is_allowed(before: list[int], replicas: int, surge: int) -> None:
     dep, sets = sized(before, replicas, surge)
-    for _ in range(len(before)):  # the largest cannot give more than it has: the rest follows in the next decision
+    for _ in range(
+        len(before)
+    ):  # the largest cannot give more than it has: the rest follows in the next decision
         after = {rs.name: size for rs, size in proportional(dep, None, sets, sum(before))}
         _, sets = sized([after.get(rs.name, rs.size) for rs in sets], replicas, surge)
     assert sum(rs.size for rs in sets) == replicas + surge or len([rs for rs in sets if rs.size]) == 1
