@@ -408,6 +408,16 @@ def test_a_mended_plan_goes_on_where_it_stood() -> None:
     assert "manually confirm" in stage.status["message"]
 
 
+def test_a_release_with_a_bad_plan_can_be_rolled_back() -> None:
+    stage = a_release()
+    stage.edit_rollout({"strategy": {"canary": {"steps": []}}})
+    stage.finish()
+    stage.set_image(1)
+    stage.finish()
+    assert stage.status["phase"] == "Healthy" and pods(stage) == {"v1": 10}
+    assert condition(stage, "Succeeded")["status"] == "False" and condition(stage, "Stalled")
+
+
 def test_somebody_elses_batch_release_of_the_same_name_is_left_alone() -> None:
     stage = a_healthy()
     stage.create(RELEASE_REF, {"spec": {"releasePlan": {"batches": []}}})

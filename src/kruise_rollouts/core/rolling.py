@@ -152,6 +152,16 @@ def is_taken_back(seen: RolloutSnapshot) -> bool:
     )
 
 
+def is_ending(seen: RolloutSnapshot) -> bool:
+    """A release that is on its way out, or has just been taken back by the person."""
+    condition = seen.status.condition(ConditionType.PROGRESSING)
+    if seen.status.phase != RolloutPhase.PROGRESSING or condition is None or seen.status.active is None:
+        return False
+    if condition.reason in (P.FINALISING, P.CANCELLING, P.COMPLETED):
+        return is_same_revision(seen)
+    return condition.reason in (P.IN_ROLLING, P.PAUSED) and is_taken_back(seen) and not is_same_revision(seen)
+
+
 # Special cases, before the step's own state -----------------------------------------------------------------------
 
 

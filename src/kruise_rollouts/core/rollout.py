@@ -27,7 +27,7 @@ from kruise_rollouts.core.finalise import finalise
 from kruise_rollouts.core.marks import look_again
 from kruise_rollouts.core.outcomes import Out, move, stay, tell, with_progress, with_sub
 from kruise_rollouts.core.problems import Problem, problem_of, with_stalled
-from kruise_rollouts.core.rolling import fresh_sub, is_same_revision, plan_hash, progress
+from kruise_rollouts.core.rolling import fresh_sub, is_ending, is_same_revision, plan_hash, progress
 from kruise_rollouts.core.snapshot import Reason, RolloutSnapshot
 from kruise_rollouts.core.tasks import is_ours
 from kruise_rollouts.kube.effects import Delete, Patch
@@ -158,7 +158,12 @@ def _stalled(seen: RolloutSnapshot) -> Out | None:
         if was is None:
             return None
         status = with_stalled(seen.status, None, seen)
-        return move(seen, replace(status, message="" if was.message == status.message else status.message))
+        resting = HEALTHY_MESSAGE if status.phase == P.HEALTHY else ""
+        return move(
+            seen, replace(status, message=resting if was.message == status.message else status.message)
+        )
+    if seen.workload is not None and seen.strategy is not None and is_ending(seen):
+        return None  # going back needs no plan
     status = with_stalled(seen.status, problem, seen)
     status = replace(status, phase=status.phase or P.INITIAL)
     new = was is None or (was.reason, was.message) != (problem.reason, problem.message)
