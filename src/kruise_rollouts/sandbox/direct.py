@@ -67,9 +67,12 @@ class DirectApi:
             raise _error(answer)
         if answer.stream is None:
             return
-        async for chunk in answer.stream:
-            for line in chunk.splitlines():
-                yield line
+        try:
+            async for chunk in answer.stream:
+                for line in chunk.splitlines():
+                    yield line
+        finally:
+            await answer.stream.aclose()
 
 
 def _error(answer: Response) -> ApiError:

@@ -5,7 +5,7 @@ Bodies are decoded in body.py, the Accept header is read in negotiate.py.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import TypeAlias
 
 import msgspec
@@ -51,7 +51,7 @@ class Response(Struct, frozen=True):
     body: bytes = b""
     content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
-    stream: AsyncIterator[bytes] | None = None
+    stream: AsyncGenerator[bytes, None] | None = None
 
 
 class Target(Struct, frozen=True):

@@ -8,7 +8,7 @@ not a hundred per change. A reader too slow for the log is cut off, as in Kubern
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import TypeAlias
 
 import msgspec
@@ -118,7 +118,7 @@ class Watcher:
         self.open = 0
         self.closing = False
 
-    def open_watch(self, call: Call, encode: Encode, form: str) -> AsyncIterator[bytes]:
+    def open_watch(self, call: Call, encode: Encode, form: str) -> AsyncGenerator[bytes, None]:
         """Chunks of whole lines until time is up. Raises at once what a bad request raises.
 
         `form` names what `encode` makes: watches with the same form and filter share their lines; "" shares none.
@@ -132,7 +132,7 @@ class Watcher:
 
     async def _stream(
         self, call: Call, table: Table, wanted: Filter, encode: Encode, form: str, asked: int
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         options, resource = call.options, call.resource
         key = (resource.storage, resource.api_version, wanted, form)
         feed = self._feeds.get(key) if form else None
