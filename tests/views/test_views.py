@@ -134,6 +134,7 @@ def a_history(current: str, *versions: str) -> tuple[dict[str, Any], list[dict[s
         body = template(version)
         body["metadata"]["labels"]["pod-template-hash"] = version
         meta = {
+            "labels": {"pod-template-hash": version},
             "annotations": {"deployment.kubernetes.io/revision": str(number), "team": version},
             "ownerReferences": [{"uid": "u", "controller": True}],
         }
@@ -165,6 +166,14 @@ def test_undo_goes_back_to_what_ran_before_even_while_held(
     deployment, sets = a_history(current, *versions)
     goal = target(deployment, revisions(deployment, sets), number)
     assert (goal.number if goal else None) == found
+
+
+def test_undo_in_a_release_goes_back_to_where_it_began_however_often_it_started_over() -> None:
+    deployment, sets = a_history("v3", "v1", "v2", "v3")
+    deployment["metadata"]["labels"] = {"rollouts.kruise.io/stable-revision": "v1"}
+    goal = target(deployment, revisions(deployment, sets), 0)
+    assert goal is not None
+    assert goal.number == 1
 
 
 def test_undo_brings_the_revisions_annotations_back_but_keeps_the_deployments_own() -> None:

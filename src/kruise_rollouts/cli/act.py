@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from kruise_rollouts.kube.effects import Json, JsonObject
 from kruise_rollouts.kube.errors import ApiError, Conflict
-from kruise_rollouts.views.history import Revision, restored_annotations, revisions, target
+from kruise_rollouts.views.history import Revision, restored_annotations, revisions, target, without_hash
 from kruise_rollouts.views.rollout import rollout_view
 
 from .errors import CommandError, refusal, server_error
@@ -220,8 +220,7 @@ def _goal(work: Work, one: Named, deployment: JsonObject, number: int) -> Revisi
         if number:
             raise refusal(f"unable to find specified revision {number} in history")
         raise refusal(f'no rollout history found for deployment "{one.name}"')
-    same = target(deployment, [goal], 0) is None
-    return None if same else goal
+    return None if goal.template == without_hash(deployment["spec"]["template"]) else goal
 
 
 def owned_replica_sets(session: Session, deployment: JsonObject) -> list[JsonObject]:

@@ -28,7 +28,7 @@ from kruise_rollouts.runtime.manager import StartFailed
 from kruise_rollouts.runtime.telemetry import Metrics, log_to
 from kruise_rollouts.runtime.webhook import WebhookApp, WebhookServer
 
-from .errors import CommandError, refusal
+from .errors import refusal
 
 VERBOSE = 5  # --v from which on debug lines are written, as in Kubernetes' own programs
 
@@ -52,9 +52,10 @@ async def serve(flags: Serving) -> None:
     except KubeconfigError as error:
         raise refusal(str(error)) from None
     try:
-        async with HttpApi(connection) as api:
+        metrics = Metrics()
+        async with HttpApi(connection, on_answer=metrics.requested) as api:
             await _installed(api)
-            await _serve(api, flags.options)
+            await _serve(api, flags.options, metrics)
     except Unauthorized as error:
         raise refusal(
             f"{connection.server} does not accept the credentials of {connection.source}: {error.message}. "
@@ -85,8 +86,8 @@ async def _installed(api: HttpApi) -> None:
             raise
 
 
-async def _serve(api: HttpApi, options: Options) -> None:
-    clock, metrics = WallClock(), Metrics()
+async def _serve(api: HttpApi, options: Options, metrics: Metrics) -> None:
+    clock = WallClock()
     keeper = await _certificates(api, options, clock)
     identity = f"{socket.gethostname()}_{uuid.uuid4()}"
     elector = None
@@ -103,6 +104,7 @@ async def _serve(api: HttpApi, options: Options) -> None:
         elector=elector,
         server_of=server_of,
         meter=metrics,
+        on_review=metrics.reviewed,
         instance=identity,
         tasks=(keeper.run,),
     )
@@ -110,6 +112,11 @@ async def _serve(api: HttpApi, options: Options) -> None:
         depth = loop.queue.__len__
         metrics.level(
             "queue_depth", "Keys waiting to be worked on.", depth, label="controller", value=loop.name
+        )
+    for informer in assembly.informers.all:
+        kept = informer.cache.__len__
+        metrics.level(
+            "cached_objects", "Objects in the caches.", kept, label="kind", value=informer.kind.kind
         )
     faces = (
         HttpServer(health_app(assembly.manager.checks), options.health_address),
@@ -171,6 +178,3 @@ def run(flags: Serving) -> None:
 def namespace_of(environ: dict[str, str]) -> str:
     """Where our Secret, Lease and Service live."""
     return environ.get("POD_NAMESPACE") or Options().namespace
-
-
-__all__ = ["CommandError", "Serving", "namespace_of", "run", "serve"]

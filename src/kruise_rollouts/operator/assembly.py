@@ -34,13 +34,16 @@ class Assembly:
         elector: Elector | None = None,
         server_of: Callable[[WebhookApp], WebhookServer] | None = None,
         meter: Meter | None = None,
+        on_review: Callable[[str, int, float], None] = lambda path, status, seconds: None,
         instance: str = "",
         tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
     ) -> None:
         """`elector` None: it is the only one. `server_of` None: reviews come from within this process."""
         self.informers = Informers(api, clock)
         self.world = world_of(self.informers, api)
-        self.recorder = Recorder(api, clock, component=COMPONENT, instance=instance, uid_of=self.informers.uid_of)
+        self.recorder = Recorder(
+            api, clock, component=COMPONENT, instance=instance, uid_of=self.informers.uid_of
+        )
         applier = Applier(
             api,
             self.informers.caches,
@@ -48,9 +51,15 @@ class Assembly:
             may_write=(lambda: elector.leading) if elector is not None else (lambda: True),
         )
         self.controllers = Controllers(
-            self.world, self.informers, options, apply=applier, tell=self.recorder.tell, clock=clock, meter=meter
+            self.world,
+            self.informers,
+            options,
+            apply=applier,
+            tell=self.recorder.tell,
+            clock=clock,
+            meter=meter,
         )
-        self.app = WebhookApp(clock)
+        self.app = WebhookApp(clock, on_review=on_review)
         add_webhooks(self.app, self.world, api, _limits(options))
         self.manager = Manager(
             clock,

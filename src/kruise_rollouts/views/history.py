@@ -21,11 +21,14 @@ OWN = (
     "deprecated.deployment.rollback.to",
 )
 OURS = "rollouts.kruise.io/"
+IN_PROGRESS = OURS + "in-progressing"
+STABLE_REVISION = OURS + "stable-revision"
 
 
 class Revision(Struct, frozen=True):
     number: int
     cause: str  # "" if nobody said
+    hash: str  # label of its pods
     template: JsonObject  # without the hash label
     annotations: dict[str, str]
 
@@ -45,6 +48,7 @@ def revisions(deployment: JsonObject, replica_sets: Sequence[JsonObject]) -> lis
             Revision(
                 number=int(annotations[REVISION]),
                 cause=annotations.get(CHANGE_CAUSE, ""),
+                hash=(meta.get("labels") or {}).get(HASH_LABEL, ""),
                 template=without_hash(rs["spec"]["template"]),
                 annotations=annotations,
             )
@@ -66,11 +70,17 @@ def without_hash(template: JsonObject) -> JsonObject:
 def target(deployment: JsonObject, found: Sequence[Revision], number: int) -> Revision | None:
     """The revision that undo goes back to; None if there is none.
 
-    `number` 0 means the previous one: the newest whose template is not the present one's. While a release is held
-    its template has no ReplicaSet yet, so "second newest" would skip the revision that all pods still run.
+    `number` 0 means what ran before: during a release the revision that it began from, however many versions were
+    tried since; otherwise the newest whose template is not the present one's.
     """
     if number:
         return next((r for r in found if r.number == number), None)
+    meta = deployment["metadata"]
+    if IN_PROGRESS in (meta.get("annotations") or {}):
+        stable = (meta.get("labels") or {}).get(STABLE_REVISION)
+        began = next((r for r in found if stable and r.hash == stable), None)
+        if began is not None:
+            return began
     now = without_hash(deployment["spec"]["template"])
     return next((r for r in reversed(found) if r.template != now), None)
 
