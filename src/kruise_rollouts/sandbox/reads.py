@@ -11,6 +11,7 @@ from msgspec import Struct
 from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.errors import BadRequest, Cause, Gone, InternalError
 
+from .bodies import BadBody, decode_json
 from .pipeline import Parts
 from .refusals import invalid_options, not_allowed, not_found, not_supported, too_large_version
 from .request import Call, Options
@@ -65,11 +66,15 @@ def token_of(rv: int, after: str) -> str:
 
 
 def _read_token(text: str) -> _Token:
+    invalid = "invalid continue token: continue key is not valid"
     try:
-        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        token = msgspec.json.decode(raw, type=_Token)
-    except (ValueError, msgspec.MsgspecError):
-        raise BadRequest("invalid continue token: continue key is not valid: cannot be decoded") from None
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        raise BadRequest(f"{invalid}: illegal base64 data") from None
+    try:
+        token = msgspec.convert(decode_json(raw), type=_Token)
+    except (BadBody, msgspec.MsgspecError) as bad:
+        raise BadRequest(f"{invalid}: {bad}") from None
     if token.v != "meta.k8s.io/v1":
         raise BadRequest("invalid continue token: continue key is not valid: server does not recognize this encoded "
                          f'version "{token.v}"')  # fmt: skip

@@ -28,9 +28,6 @@ class Schemas:
         self._customs = customs
         self._custom: dict[tuple[str, str], tuple[CustomVersion, Node]] = {}
         self._built_in: dict[tuple[str, str], Node] = {}
-        self._created: dict[
-            tuple[str, str, str], tuple[JsonObject, list[JsonObject]]
-        ] = {}  # the last of its kind
 
     def install(self, hooks: Hooks) -> None:
         """Makes the pipeline follow the schemas."""

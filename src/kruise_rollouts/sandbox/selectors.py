@@ -100,9 +100,9 @@ def parse_labels(text: str) -> Selector:
         at += negated
         key = tokens[at]
         if key in _SPECIAL or key == "":
-            raise _expected(
-                key, "identifier" if negated or out else "!, identifier, or ','".replace(", or ','", "")
-            )
+            if negated or key == "":
+                raise _expected(key, "identifier")
+            raise BadRequest(f"found '{key}', expected: !, identifier, or 'end of string'")
         operator = tokens[at + 1] if at + 1 < len(tokens) else ""
         if negated or operator in ("", ","):
             out.append(_checked(Requirement(key, "absent" if negated else "exists")))
