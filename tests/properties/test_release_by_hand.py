@@ -20,7 +20,7 @@ a_number = st.integers(-5, 60) | st.integers(-(2**31), 2**31 - 1)
 a_word = st.sampled_from(
     ["", "x", "StepReady", "Healthy", "h1", *StepState, *RolloutPhase, *ReleasePhase, *BatchState]
 )
-a_time = st.sampled_from(["2026-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "2099-01-01T00:00:00Z"])
+a_time = st.sampled_from(["2026-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "2027-01-01T00:00:00Z"])
 a_condition = st.fixed_dictionaries(
     {
         "type": st.sampled_from(["Progressing", "Terminating", "Succeeded", "Stalled", "Odd"]),

@@ -85,6 +85,8 @@ def perform(stage: Stage, rules: Rules, act: str, value: Any) -> None:
             stage.delete_rollout()
         case "resume by hand":
             rules.steps_count = False
+            # Admission refuses this while there is a Rollout; later it is an update of one pod at a time.
+            rules.capacity_counts = rules.capacity_counts and stage_status(stage) is not None
             stage.resume_by_hand()
         case "delete the BatchRelease":
             # A new one begins from none while the Deployment controller may still be adding what it was let.
