@@ -142,14 +142,17 @@ class Stage:
         await self.until(lambda: self.deployments.cache.get(self.ns, "web") is not None)
 
     async def update(self, version: str, image: str = "busybox:1.32", **extra: Any) -> None:
-        """A new template; paused in the same write, as admission does it."""
+        """A new template and nothing else, unless `extra` has it: admission is not there to pause anything."""
         container = {"name": "main", "image": image, "env": _env(version)}
-        body: JsonObject = {
-            "spec": {"paused": True, "template": {"spec": {"containers": [container]}}},
-            **extra,
-        }
+        body: JsonObject = {"spec": {"template": {"spec": {"containers": [container]}}}, **extra}
         self.updated = True
         await self.patch(body)
+
+    async def begin(self, version: str) -> None:
+        """A new template, paused in the same write as admission does it."""
+        await self.patch({"spec": {"paused": True}})
+        await self.update(version)
+        await self.until(lambda: self.live.spec.paused)
 
     async def annotate(self, partition: int | str, **more: Any) -> None:
         value = {"rollingStyle": "Partition", **more, "partition": partition}
@@ -299,8 +302,7 @@ async def test_ten_pods_in_three_steps_take_few_writes(stage: Stage) -> None:
     await stage.create(10, rolling(3, 2), minReadySeconds=1, progressDeadlineSeconds=1200)
     await stage.settles(10, 10, 10)
     stage.requests.clear()
-    await stage.update("v2")
-    await stage.until(lambda: stage.live.spec.paused)
+    await stage.begin("v2")
     await act(stage, lambda workload: workload.claim(OWNER))
     for share, pods in (("20%", 2), ("50%", 5), ("100%", 10)):
         await act(stage, lambda workload, share=share: workload.advance(share))
@@ -336,8 +338,7 @@ async def act(stage: Stage, ask: Ask) -> None:
 async def test_a_rollback_in_the_middle_keeps_to_the_persons_numbers(stage: Stage) -> None:
     await stage.create(10, rolling(1, 1))
     await stage.settles(10, 10, 10)
-    await stage.update("v2")
-    await stage.until(lambda: stage.live.spec.paused)
+    await stage.begin("v2")
     await act(stage, lambda workload: workload.claim(OWNER))
     await act(stage, lambda workload: workload.advance(5))
     await stage.settles(10, 10, 5)
@@ -351,7 +352,7 @@ async def test_a_rollback_in_the_middle_keeps_to_the_persons_numbers(stage: Stag
 async def test_scaling_at_rest_and_in_mid_move_keeps_the_share(stage: Stage) -> None:
     await stage.create(10, rolling(3, 2), delay="2")
     await stage.settles(10, 10, 10)
-    await stage.update("v2")
+    await stage.begin("v2")
     await stage.annotate("50%")
     await stage.until(lambda: not stage.live.spec.paused)
     await stage.patch({"spec": {"replicas": 20}})
@@ -363,7 +364,7 @@ async def test_scaling_at_rest_and_in_mid_move_keeps_the_share(stage: Stage) -> 
 async def test_a_single_pod_is_replaced(stage: Stage) -> None:
     await stage.create(1, rolling("25%", "25%"))
     await stage.settles(1, 1, 1)
-    await stage.update("v2")
+    await stage.begin("v2")
     await stage.annotate(1)
     await stage.settles(1, 1, 1)
     assert stage.lowest_ready == 1
@@ -372,7 +373,7 @@ async def test_a_single_pod_is_replaced(stage: Stage) -> None:
 async def test_somebody_who_resumes_a_held_deployment_is_stopped(stage: Stage) -> None:
     await stage.create(5, rolling("25%", "25%"))
     await stage.settles(5, 5, 5)
-    await stage.update("v2")
+    await stage.begin("v2")
     await stage.annotate("20%")
     await stage.settles(5, 5, 1)
     await stage.patch({"spec": {"paused": False}})
@@ -387,7 +388,7 @@ async def test_a_deployment_that_its_controller_spreads_for_ever_is_freed(stage:
     note = {"metadata": {"annotations": {"deployment.kubernetes.io/desired-replicas": "5"}}}
     path = REPLICA_SET.path(stage.ns, replica_set.metadata.name)
     await stage.api.request("PATCH", path, body=msgspec.json.encode(note), content_type=MERGE)
-    await stage.update("v2")
+    await stage.begin("v2")
     await stage.annotate(2)
     await stage.settles(4, 4, 2)
 
@@ -395,8 +396,7 @@ async def test_a_deployment_that_its_controller_spreads_for_ever_is_freed(stage:
 async def test_a_recreate_deployment_is_replaced_pod_by_pod_and_stays_recreate(stage: Stage) -> None:
     await stage.create(5, {"type": "Recreate"})
     await stage.settles(5, 5, 5)
-    await stage.update("v2")
-    await stage.until(lambda: stage.live.spec.paused)
+    await stage.begin("v2")
     await act(stage, lambda workload: workload.claim(OWNER))
     await act(stage, lambda workload: workload.advance("40%"))
     await stage.settles(5, 5, 2)

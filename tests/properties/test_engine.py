@@ -60,6 +60,7 @@ class Story:
     paused: bool = False
     partition: Number = 0
     licence: int = 0  # pods of the new revision that the engine's last decision may lead to
+    spare: int = 0  # pods more than wanted that it may lead to
     lost: int = 0  # pods that stopped being ready since then
     scaled: bool = False  # replicas changed since then
     resumed: bool = False  # a person took over since then
@@ -131,6 +132,7 @@ class Story:
         # A move goes on within its bound until the change of replicas has been spread.
         self.scaled = self.scaled and self.world.is_scaling() and self.existing() != self.world.wanted
         self.licence = max(self.licence, now) if self.scaled else now
+        self.spare = max(self.spare, self.spare_now()) if self.scaled else self.spare_now()
 
     def readiness(self, index: int, ready: bool) -> None:
         pods = [p for p in self.world.pods.values() if (p.ready_since is None) == ready]
@@ -158,7 +160,7 @@ class Story:
         if scaling:
             self.licence = max(self.licence, self.new_pods())
         if self.existing() > total:
-            most = self.world.wanted + scaled(self.surge, self.world.wanted, math.ceil) + slack
+            most = self.world.wanted + max(self.spare, self.spare_now()) + slack
             assert self.existing() <= max(total, most), f"{self.existing()} pods"
         if not self.scaled:
             least = self.world.wanted - self.fewer() - self.lost
@@ -170,6 +172,9 @@ class Story:
         if total > 1 and isinstance(self.partition, str) and self.partition != "100%":
             limit = min(limit, total - 1)
         return limit
+
+    def spare_now(self) -> int:
+        return scaled(self.surge, self.world.wanted, math.ceil)
 
     def new_pods(self) -> int:
         new = self.world.new()

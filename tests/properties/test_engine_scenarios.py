@@ -103,6 +103,16 @@ def test_pods_that_never_start_cost_one_surge_pod_and_no_old_one() -> None:
     assert rest(world, broken="web:2") == (6, 5, 1)
 
 
+def test_a_template_that_comes_past_admission_while_pods_start_does_not_move() -> None:
+    world = native(5, 1, 0)
+    update(world, 2)
+    annotate(world, 3)
+    rest(world, broken="web:2")
+    world.change(world.deployment, {"spec": {"template": template(3)}})
+    world.sync()
+    assert sizes(world) == {"web:1": 5, "web:2": 1}
+
+
 def test_a_good_revision_replaces_the_pod_that_never_started_first() -> None:
     world = native(5, 1, 0)
     update(world, 2)

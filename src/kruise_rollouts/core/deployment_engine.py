@@ -1,10 +1,11 @@
 """Moves a Deployment in batches by bounding its own controller: one decision about one Deployment.
 
 The annotation keys.DEPLOYMENT_STRATEGY says how many pods may be of the new revision; whoever writes it, a
-BatchRelease or a person, drives the Deployment. Two states: at rest it is paused; during a move it is not, no new pod
-counts as available, and bound.py says how far it may go. The Deployment controller scales the ReplicaSets (one
-exception: `_trims`), and strategy.type stays as it is (unless it is Recreate, which cannot be bounded). Nothing is
-remembered: the person's own settings are kept in keys.DEPLOYMENT_EXTRA_STATUS until they are given back.
+BatchRelease or a person, drives the Deployment. Two states: at rest it is paused; during a move no new pod counts as
+available, bound.py says how far it may go, and it is paused once it has gone that far. The Deployment controller
+scales the ReplicaSets (one exception: `_trims`), and strategy.type stays as it is (unless it is Recreate, which cannot
+be bounded). Nothing is remembered: the person's own settings are kept in keys.DEPLOYMENT_EXTRA_STATUS until they are
+given back.
 """
 
 from __future__ import annotations
@@ -184,10 +185,20 @@ def _move(view: View, target: int) -> Decision[ExtraStatus]:
         bound = closer(bound, in_force)
     if bound is None:
         return _rest(view)
-    status = _status(view)
     update = rolling_update(bound, view.total, view.strategy.partition, view.own)
-    writes = _settle(view, on_the_move(update), status, guarded=True)
-    return _decision(view, status, writes, wake_at)
+    # Until more new pods are available there is nothing to do; what comes meanwhile, a template or another number of
+    # replicas, finds the Deployment paused.
+    moving = on_the_move(update)
+    want = replace(moving, paused=True) if _is_reached(view, bound) else moving
+    status = _status(view)
+    return _decision(view, status, _settle(view, want, status, guarded=True), wake_at)
+
+
+def _is_reached(view: View, bound: Bound) -> bool:
+    """The Deployment controller has gone as far as it may."""
+    revisions = view.revisions
+    most = bound.unavailable + bound.surge
+    return revisions.new_pods == most and revisions.old_pods == view.total - bound.unavailable
 
 
 def _bound(view: View, target: int, available: int) -> Bound | None:
