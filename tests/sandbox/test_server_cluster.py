@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from server_stage import APPLY, JSON_PATCH, MERGE, Client, play
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
-NS = "server-conformance"
+NS = f"server-conformance-{secrets.token_hex(3)}"  # a namespace takes a while to go
 MAPS = f"/api/v1/namespaces/{NS}/configmaps"
 JSON = "application/json"
 GO_ON = "finalizers.x.io/a"
