@@ -8,8 +8,14 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from .scenarios.shared_manager import RUN, stop_shared_manager
+
+# A busy machine is no bug: no test here fails for being slow, and none is random between runs of CI.
+settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", parent=settings.get_profile("ours"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "ours")
 
 
 def pytest_configure(config: pytest.Config) -> None:
