@@ -55,7 +55,7 @@ def test_a_line_cut_off_by_a_kill_is_dropped(tmp_path: Path) -> None:
     whole = (tmp_path / LOG).read_bytes()
     store.create("", "things", an_object("b"))
     log = (tmp_path / LOG).read_bytes()
-    for cut in range(len(whole), len(log)):
+    for cut in (len(whole), len(whole) + 1, (len(whole) + len(log)) // 2, len(log) - 1):
         folder = tmp_path / str(cut)
         folder.mkdir()
         (folder / SNAPSHOT).write_bytes((tmp_path / SNAPSHOT).read_bytes())
