@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from kruise_rollouts.kube.effects import Create, Decision, JsonObject, Note, Patch, Ref, Write
 from kruise_rollouts.kube.objects import NODE, POD
+from kruise_rollouts.kube.quantity import parse_quantity
 from kruise_rollouts.runtime.controller import Key
 
 from .controllers import conditions, facts
@@ -128,7 +129,7 @@ def misfit(seen: NodeSeen, pod: JsonObject) -> str:
     if not fits_affinity(node, spec):
         return "node(s) didn't match Pod's node affinity/selector"
     allocatable = facts.status(node).get("allocatable") or {}
-    if seen.pods >= int(allocatable.get("pods") or DEFAULT_MAX_PODS):
+    if seen.pods >= parse_quantity(allocatable.get("pods") or DEFAULT_MAX_PODS):
         return "Too many pods"
     return ""
 
