@@ -191,7 +191,7 @@ def _move(view: View, target: int) -> Decision[ExtraStatus]:
     moving = on_the_move(update)
     want = replace(moving, paused=True) if _is_reached(view, bound) else moving
     status = _status(view)
-    return _decision(view, status, _settle(view, want, status, guarded=True), wake_at)
+    return _decision(view, status, _settle(view, want, status), wake_at)
 
 
 def _is_reached(view: View, bound: Bound) -> bool:
@@ -276,11 +276,14 @@ def _counts_too_many(view: View) -> bool:
 
 def _prepare(view: View) -> Decision[ExtraStatus]:
     """At rest still, but pods that are new, and those that are to go first, no longer count as available."""
+    marks = _marks(view, moving=True)
+    spec = view.deployment.spec
+    if spec.paused and spec.min_ready_seconds == MAX_READY_SECONDS:
+        return Decision(view.seen.status, tuple(marks))  # the rest is up to the controllers of the pods
     surplus = max(0, view.existing - view.total)
     status = _status(view)
     resting = on_the_move(resting_update(view.own, view.allowed, surplus))
-    writes = [*_settle(view, replace(resting, paused=True), status), *_marks(view, moving=True)]
-    return _decision(view, status, writes)
+    return _decision(view, status, [*_settle(view, replace(resting, paused=True), status), *marks])
 
 
 # --- given back ----------------------------------------------------------------------------------------------------
@@ -306,10 +309,10 @@ def _status(view: View, message: str = "") -> ExtraStatus:
     return ExtraStatus(view.ready, view.limit, view.original, message)
 
 
-def _settle(view: View, want: Settings, status: ExtraStatus, *, guarded: bool = False) -> list[Write]:
+def _settle(view: View, want: Settings, status: ExtraStatus) -> list[Write]:
     """The one patch of the Deployment, with the status in it; none if the spec is as wanted.
 
-    `guarded`: refused if the Deployment has changed meanwhile, or a template that just came would start to move.
+    To resume is refused if the Deployment has changed meanwhile, or a template that just came would start to move.
     """
     spec = spec_patch(view.deployment, want)
     if not spec:
@@ -317,7 +320,8 @@ def _settle(view: View, want: Settings, status: ExtraStatus, *, guarded: bool = 
     body: JsonObject = {"spec": spec}
     if status != stored_status(view.deployment):
         body["metadata"] = {"annotations": {DEPLOYMENT_EXTRA_STATUS: encode(status)}}
-    version = view.deployment.metadata.resource_version if guarded else ""
+    resumes = view.deployment.spec.paused and not want.paused
+    version = view.deployment.metadata.resource_version if resumes else ""
     return [Patch(view.seen.ref, body, resource_version=version)]
 
 
