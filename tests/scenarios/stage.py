@@ -15,13 +15,13 @@ import msgspec
 
 from kruise_rollouts.kube.errors import NotFound
 from kruise_rollouts.kube.objects import (
+    BATCH_RELEASE,
     DEPLOYMENT,
     EVENT,
     NAMESPACE,
     POD,
     REPLICA_SET,
     ROLLOUT,
-    BATCH_RELEASE,
     Kind,
 )
 from kruise_rollouts.kube.protocols import Api, Clock
@@ -134,9 +134,33 @@ class Stage:
         """What `kubectl patch deployment` sends."""
         return await self.patch(DEPLOYMENT, name, template_patch(name, version), type_="strategic")
 
+    async def set_image(self, image: str, version: str, name: str = "busybox") -> Object:
+        """Another version with another image."""
+        body = template_patch(name, version)
+        body["spec"]["template"]["spec"]["containers"][0]["image"] = image
+        return await self.patch(DEPLOYMENT, name, body, type_="strategic")
+
     async def approve(self, name: str = "busybox") -> None:
-        body = {"status": {"canaryStatus": {"currentStepState": "StepReady"}}}
-        await self.patch(ROLLOUT, name, body, subresource="status")
+        await self.edit_step({"currentStepState": "StepReady"}, name)
+
+    async def jump(self, step: int, name: str = "busybox") -> None:
+        """What `kubectl kruise rollout jump` sends."""
+        await self.edit_step({"nextStepIndex": step}, name)
+
+    async def edit_step(self, fields: Object, name: str = "busybox") -> None:
+        """`fields` of the Rollout's status.canaryStatus, written by a person."""
+        await self.patch(ROLLOUT, name, {"status": {"canaryStatus": fields}}, subresource="status")
+
+    async def set_plan(self, fields: Object, name: str = "busybox") -> None:
+        """`fields` of the Rollout's spec.strategy."""
+        await self.patch(ROLLOUT, name, {"spec": {"strategy": fields}})
+
+    async def set_steps(self, *steps: Object, name: str = "busybox") -> None:
+        await self.set_plan({"canary": {"steps": list(steps)}}, name)
+
+    async def scale(self, replicas: int, name: str = "busybox") -> None:
+        """What `kubectl scale` and an autoscaler send."""
+        await self.patch(DEPLOYMENT, name, {"spec": {"replicas": replicas}}, subresource="scale")
 
     async def until_paused(self, step: int, name: str = "busybox", within: float = 60.0) -> None:
         async def paused() -> bool:
@@ -155,6 +179,31 @@ class Stage:
             )
 
         await self.until(f"Rollout {name} {phase}", reached, within)
+
+    async def until_gone(self, kind: Kind, name: str = "busybox", within: float = 60.0) -> None:
+        async def gone() -> bool:
+            return await self.find(kind, name) is None
+
+        await self.until(f"{kind.kind} {name} is gone", gone, within)
+
+    async def until_said(self, words: str, name: str = "busybox", within: float = 60.0) -> None:
+        """Until the Rollout's status, a condition or an Event on it says `words`."""
+
+        async def said() -> bool:
+            status = (await self.rollout(name)).get("status", {})
+            told = [status.get("message", ""), *(c.get("message", "") for c in status.get("conditions", ()))]
+            told += [e["message"] for e in await self.events("Rollout", name)]
+            return any(words in t for t in told)
+
+        await self.until(f"Rollout {name} says: {words}", said, within)
+
+    async def stays(self, versions: dict[str, int], seconds: float = 10.0, app: str = "busybox") -> None:
+        """Fails if the pods are of other versions at any moment of the next `seconds`."""
+
+        async def same() -> bool:
+            return await self.versions(app) == versions
+
+        await self.always(f"pods {versions}", same, seconds)
 
     async def until_versions(self, want: dict[str, int], app: str = "busybox", within: float = 60.0) -> None:
         async def split() -> bool:
