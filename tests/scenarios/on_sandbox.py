@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from kruise_rollouts.core.snapshot import Gates
 from kruise_rollouts.kube.protocols import Clock
 from kruise_rollouts.operator.assembly import Assembly
 from kruise_rollouts.operator.install import install
@@ -28,7 +29,7 @@ async def sandbox_stage(play: Callable[[Stage], Awaitable[None]], clock: Clock) 
     caller = AppCaller(clock)
     sandbox = Sandbox(clock, caller=caller)
     await sandbox.start()
-    assembly = Assembly(sandbox.api(), clock, Options())
+    assembly = Assembly(sandbox.api(), clock, Options(gates=Gates(rollout_history=True)))
     caller.register(HOST, assembly.app.respond)
     installation = Installation(Target(url=f"https://{HOST}"))
     await install(sandbox.api(), clock, (*crd_objects(installation), *webhook_objects(installation)))

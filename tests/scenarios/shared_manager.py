@@ -6,6 +6,7 @@ costs nothing when nobody needs it.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -46,7 +47,8 @@ def start_manager(folder: Path, *flags: str) -> None:
         "WEBHOOK_PORT": str(webhook),
         "WEBHOOK_CERT_DIR": str(folder / "certs"),
     }
-    command = [PROGRAM, "manager", "--metrics-bind-address", "0", "--health-probe-bind-address", f"127.0.0.1:{health}"]
+    command = [PROGRAM, "manager", "--metrics-bind-address", "0", "--feature-gates", "RolloutHistory=true"]
+    command += ["--health-probe-bind-address", f"127.0.0.1:{health}"]
     with (folder / "manager.log").open("a") as log:
         process = subprocess.Popen([*command, *flags], env=environ, stdout=log, stderr=log, start_new_session=True)
     (folder / "pid").write_text(str(process.pid))
@@ -63,10 +65,8 @@ def stop_shared_manager(folder: Path, number: int = signal.SIGTERM) -> None:
     pid = folder / "pid"
     if not pid.exists():
         return
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(int(pid.read_text()), number)
-    except ProcessLookupError:
-        pass
     pid.unlink()
     log = (folder / "manager.log").read_text().splitlines()
     bad = [line for line in log if "Traceback" in line or " ERROR " in line]

@@ -15,7 +15,7 @@ from kruise_rollouts.runtime.loop import Meter
 from kruise_rollouts.runtime.manager import Manager
 from kruise_rollouts.runtime.webhook import WebhookApp, WebhookServer
 
-from .controllers import Controllers, Informers, world_of
+from .controllers import Controllers, Informers, history_of, world_of
 from .options import Options
 from .webhooks import add_webhooks
 
@@ -58,6 +58,7 @@ class Assembly:
             tell=self.recorder.tell,
             clock=clock,
             meter=meter,
+            history=history_of(api) if options.gates.rollout_history else None,
         )
         self.app = WebhookApp(clock, on_review=on_review)
         add_webhooks(self.app, self.world, api, _limits(options))

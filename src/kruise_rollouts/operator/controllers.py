@@ -12,27 +12,34 @@ from msgspec.structs import replace
 
 from kruise_rollouts.api.apps import Deployment, LabelSelector, ReplicaSet
 from kruise_rollouts.api.core import Pod
+from kruise_rollouts.api.keys import ROLLOUT_NAME
+from kruise_rollouts.api.rollouts_v1alpha1 import RolloutHistory
 from kruise_rollouts.api.rollouts_v1beta1 import BatchRelease, Rollout
-from kruise_rollouts.kube.effects import Ref
-from kruise_rollouts.kube.labels import selector_of
+from kruise_rollouts.kube.effects import JsonObject, Note, Ref
+from kruise_rollouts.kube.errors import ApiError
+from kruise_rollouts.kube.labels import parse_selector, selector_of
 from kruise_rollouts.kube.objects import (
     BATCH_RELEASE,
     DEPLOYMENT,
     POD,
     REPLICA_SET,
     ROLLOUT,
+    ROLLOUT_HISTORY,
+    Kind,
     Meta,
+    kind_of,
     without_last_applied,
 )
 from kruise_rollouts.kube.protocols import Api, Clock
 from kruise_rollouts.runtime.apply import Applier
-from kruise_rollouts.runtime.controller import Tell
-from kruise_rollouts.runtime.fetch import list_objects
+from kruise_rollouts.runtime.controller import Key, Tell
+from kruise_rollouts.runtime.fetch import get_object, list_objects
 from kruise_rollouts.runtime.informer import Informer
-from kruise_rollouts.runtime.loop import Loop, Meter
+from kruise_rollouts.runtime.loop import Loop, Meter, Refused
 
 from .batches import BatchController
 from .engine import DeploymentEngine
+from .histories import HistoryController, is_worth_a_look
 from .options import Options
 from .rollouts import RolloutController
 from .world import BY_OWNER, BY_WORKLOAD, World
@@ -48,7 +55,12 @@ class Informers:
             api, ROLLOUT, Rollout, clock=clock, trim=_lean, indexes={BY_WORKLOAD: _rollouts_workload}
         )
         self.releases = Informer(
-            api, BATCH_RELEASE, BatchRelease, clock=clock, trim=_lean, indexes={BY_WORKLOAD: _releases_workload}
+            api,
+            BATCH_RELEASE,
+            BatchRelease,
+            clock=clock,
+            trim=_lean,
+            indexes={BY_WORKLOAD: _releases_workload},
         )
         self.deployments = Informer(api, DEPLOYMENT, Deployment, clock=clock, trim=_lean)
         self.replica_sets = Informer(
@@ -85,18 +97,52 @@ def world_of(informers: Informers, api: Api) -> World:
     )
 
 
+def history_of(api: Api) -> HistoryController:
+    """The controller that records releases; what it records is read live."""
+
+    async def read(ref: Ref) -> JsonObject | None:
+        return await get_object(api, kind_of(ref), ref.ns, ref.name, dict)
+
+    async def list_histories(ns: str, rollout: str) -> tuple[RolloutHistory, ...]:
+        selector = parse_selector(f"{ROLLOUT_NAME}={rollout}")
+        return await list_objects(api, ROLLOUT_HISTORY, ns, selector, RolloutHistory)
+
+    return HistoryController(read, list_histories)
+
+
 class Controllers:
-    """The loops of the three controllers, fed by the informers."""
+    """The loops of the controllers, fed by the informers."""
 
     def __init__(
-        self, world: World, informers: Informers, options: Options, *, apply: Applier, tell: Tell, clock: Clock, meter: Meter | None = None
-    ) -> None:  # fmt: skip
+        self,
+        world: World,
+        informers: Informers,
+        options: Options,
+        *,
+        apply: Applier,
+        tell: Tell,
+        clock: Clock,
+        meter: Meter | None = None,
+        history: HistoryController | None = None,
+    ) -> None:
+        """`history` None: releases are not recorded (the gate RolloutHistory is off)."""
         shared: dict[str, Any] = {"apply": apply, "tell": tell, "clock": clock, "meter": meter}
-        workers = options.workers
+        workers, gates = options.workers, options.gates
         self._world = world
-        self.rollouts = Loop(RolloutController(options.gates), world, workers=workers.rollout, **shared)
-        self.releases = Loop(BatchController(options.gates), world, workers=workers.batch_release, **shared)
-        self.engine = Loop(DeploymentEngine(), world, workers=workers.deployment, **shared)
+        self.rollouts = Loop(
+            RolloutController(gates), world, workers=workers.rollout, refused=_refused(ROLLOUT), **shared
+        )
+        self.releases = Loop(
+            BatchController(gates),
+            world,
+            workers=workers.batch_release,
+            refused=_refused(BATCH_RELEASE),
+            **shared,
+        )
+        self.engine = Loop(
+            DeploymentEngine(), world, workers=workers.deployment, refused=_refused(DEPLOYMENT), **shared
+        )
+        self.histories = Loop(history, world, workers=1, **shared) if history is not None else None
         informers.rollouts.subscribe(self._rollout)
         informers.releases.subscribe(self._release)
         informers.deployments.subscribe(self._deployment)
@@ -104,9 +150,12 @@ class Controllers:
 
     @property
     def all(self) -> tuple[Loop[Any, Any, Any], ...]:
-        return (self.rollouts, self.releases, self.engine)
+        optional = (self.histories,) if self.histories is not None else ()
+        return (self.rollouts, self.releases, self.engine, *optional)
 
     def _rollout(self, old: Rollout | None, new: Rollout | None) -> None:
+        if self.histories is not None and new is not None and is_worth_a_look(old, new):
+            self.histories.queue.add(_key(new.metadata))
         for rollout in _each(old, new):
             self.rollouts.queue.add(_key(rollout.metadata))
             if (old is None) != (new is None) or _ends(old) != _ends(new):
@@ -153,6 +202,16 @@ class Controllers:
 def _lean(obj: T) -> T:
     """What is worth keeping of a watched object."""
     return replace(obj, metadata=without_last_applied(obj.metadata))
+
+
+def _refused(kind: Kind) -> Refused:
+    """People read of a write that the API server will go on refusing on the object it was for."""
+
+    def note(key: Key, error: ApiError) -> Note:
+        message = f"the API server refuses a write that is needed: {error.message}"
+        return Note(kind.ref(*key), "Refused", message, "Warning")
+
+    return note
 
 
 def _each(old: Any, new: Any) -> Iterable[Any]:

@@ -59,14 +59,18 @@ def parse_gates(text: str) -> Gates:
     for part in filter(None, (p.strip() for p in text.split(","))):
         name, _, value = part.partition("=")
         if name not in GATES and name not in SHORTHANDS:
-            raise OptionError(f"--feature-gates: there is no gate {name!r}; there are {', '.join(GATES + SHORTHANDS)}")
+            raise OptionError(
+                f"--feature-gates: there is no gate {name!r}; there are {', '.join(GATES + SHORTHANDS)}"
+            )
         if value.lower() not in ("true", "false"):
             raise OptionError(f"--feature-gates: {name} must be true or false, not {value!r}")
         given[name] = value.lower() == "true"
     all_of_them = given.get("AllAlpha", False)
     return Gates(
         rollout_history=given.get("RolloutHistory", all_of_them),
-        keep_workload_paused_on_rollout_deletion=given.get("KeepWorkloadPausedOnRolloutDeletion", all_of_them),
+        keep_workload_paused_on_rollout_deletion=given.get(
+            "KeepWorkloadPausedOnRolloutDeletion", all_of_them
+        ),
     )
 
 

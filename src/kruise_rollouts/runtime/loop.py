@@ -6,10 +6,12 @@ One bad key never stops others: whatever a fold raises is counted, logged, and t
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
-from kruise_rollouts.kube.errors import ApiError, Conflict
+from kruise_rollouts.kube.effects import Note
+from kruise_rollouts.kube.errors import ApiError, BadRequest, Conflict, Forbidden, Invalid
 from kruise_rollouts.kube.protocols import Clock
 
 from .clock import cancelled, within
@@ -25,6 +27,7 @@ RECONCILE_SECONDS = 120.0
 WorldT = TypeVar("WorldT")
 SeenT = TypeVar("SeenT")
 StatusT = TypeVar("StatusT")
+Refused: TypeAlias = Callable[[Key, ApiError], Note | None]  # what to tell people of a refused write
 
 
 class Meter(Protocol):
@@ -55,6 +58,7 @@ class Loop(Generic[WorldT, SeenT, StatusT]):
         clock: Clock,
         workers: int = 3,
         meter: Meter | None = None,
+        refused: Refused | None = None,
         queue: WorkQueue | None = None,
         reconcile_seconds: float = RECONCILE_SECONDS,
     ) -> None:
@@ -63,6 +67,8 @@ class Loop(Generic[WorldT, SeenT, StatusT]):
         self._workers = workers
         self._clock = clock
         self._meter = meter or NoMeter()
+        self._refused = refused
+        self._tell = tell
         self._limit = reconcile_seconds
 
         async def run_once(key: Key) -> datetime | None:
@@ -99,12 +105,20 @@ class Loop(Generic[WorldT, SeenT, StatusT]):
             at_least = error.retry_after or 0.0 if isinstance(error, ApiError) else 0.0
             delay = self.queue.retry(key, at_least=at_least)
             outcome = _outcome(error)
+            self._explain(key, error)
             _report(self.name, key, error, delay, outcome)
         else:
             self.queue.forget(key)
             if wake_at is not None:
                 self.queue.add_at(key, wake_at)
         self._meter.reconciled(self.name, outcome, self._clock.mono() - started)
+
+    def _explain(self, key: Key, error: Exception) -> None:
+        """Tells people of a refusal that trying again will not cure: a missing right, an object that is not valid."""
+        if self._refused is not None and isinstance(error, Forbidden | Invalid | BadRequest):
+            note = self._refused(key, error)
+            if note is not None:
+                self._tell(note)
 
     async def _settle(self, key: Key) -> datetime | None:
         """Folds until no Conflict is in the way; a Conflict leaves the fresh object in the cache."""
