@@ -52,11 +52,11 @@ def _clock(rate: float) -> Clock:
 
 
 @asynccontextmanager
-async def lab(flags: LabFlags, clock: Clock) -> AsyncIterator[Sandbox]:
-    """A running sandbox, with the manager in it if wanted."""
+async def lab(flags: LabFlags, clock: Clock, root_ca: str = "") -> AsyncIterator[Sandbox]:
+    """A running sandbox, with the manager in it if wanted. `root_ca`: as Sandbox."""
     outside = HttpCaller(lambda host, port: Services(sandbox.server.store)(host, port))
     caller = AppCaller(clock, outside)
-    sandbox = Sandbox(clock, nodes=flags.nodes, caller=caller, rbac=flags.rbac)
+    sandbox = Sandbox(clock, nodes=flags.nodes, caller=caller, rbac=flags.rbac, root_ca=root_ca)
     await sandbox.start()
     manager: asyncio.Task[None] | None = None
     try:
@@ -84,8 +84,8 @@ async def run_sandbox(flags: LabFlags) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
-        async with lab(flags, clock) as sandbox:
-            identity = await asyncio.to_thread(make_identity, clock.now())
+        identity = await asyncio.to_thread(make_identity, clock.now())
+        async with lab(flags, clock, identity.certificate.decode()) as sandbox:
             listener = Listener(sandbox.server, identity, flags.port)
             try:
                 await listener.start()

@@ -13,6 +13,7 @@ from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.errors import AlreadyExists
 from kruise_rollouts.kube.protocols import Clock
 
+from . import own_service
 from .access import ADMIN, Access, create_default_roles
 from .admission import Admission
 from .callers import Caller
@@ -39,6 +40,7 @@ class Sandbox:
 
     `rbac`: whether roles are enforced; otherwise whoever has a token may do everything. `token` is the
     administrator's; one is made up if it is "". `data`: the folder that keeps the objects across restarts.
+    `root_ca`: PEM of what has signed the server's certificate, published in every namespace; "" for none.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Sandbox:
         rbac: bool = False,
         token: str = "",
         data: Path | None = None,
+        root_ca: str = "",
     ) -> None:
         self.clock = clock
         store = Store()
@@ -70,7 +73,7 @@ class Sandbox:
         Reviews(self.server.parts, self.access).install()
         self.cleanup = CrdCleanup(self.server)
         self.nodes = Nodes(tuple(f"node-{i}" for i in range(nodes)), knobs)
-        self.runner = Runner(self.server, clock, wirings(self.nodes), seed=seed)
+        self.runner = Runner(self.server, clock, wirings(self.nodes, root_ca=root_ca), seed=seed)
 
     async def start(self) -> None:
         """Serves, with its namespaces and nodes."""
@@ -79,17 +82,19 @@ class Sandbox:
         QuotaStatus(self.server.store).start()
         create_default_roles(self.server.parts)
         for name in NAMESPACES:
-            await self._ensure("namespaces", name, {"metadata": {"name": name}})
+            await self._ensure("", "namespaces", "", {"metadata": {"name": name}})
         for write in register(self.nodes, self.clock.now()):
-            await self._ensure("nodes", write.ref.name, write.body)
+            await self._ensure("", "nodes", "", write.body)
+        for group, plural, body in own_service.OBJECTS:
+            await self._ensure(group, plural, "default", body)
         await self.runner.start()
 
-    async def _ensure(self, plural: str, name: str, body: JsonObject) -> None:
-        resource = self.server.registry.find("", "v1", plural)
-        if resource is None or self.server.store.get("", plural, "", name) is not None:
+    async def _ensure(self, group: str, plural: str, ns: str, body: JsonObject) -> None:
+        resource = self.server.registry.find(group, "v1", plural)
+        if resource is None or self.server.store.get(group, plural, ns, body["metadata"]["name"]) is not None:
             return
         try:
-            await self.server.call("create", resource, "", "", body)
+            await self.server.call("create", resource, ns, "", body)
         except AlreadyExists:
             return
 

@@ -19,6 +19,7 @@ from .metadata import check_metadata
 from .pipeline import Attempt, Manager, Parts
 from .refusals import already_exists, conflict, invalid, invalid_object, not_allowed, not_found
 from .request import Call, Options
+from .service_addresses import addressed
 from .store import Entry
 from .subresources import check_scale, negative_scale, view_of
 
@@ -65,6 +66,7 @@ class Writer:
         if not call.owing:
             new = own(new)
         new = rules.selected(resource, rules.stamped(new, parts.clock.now(), parts.random))
+        new = addressed(resource, new, None, parts.store, parts.random)
         causes = (*check_metadata(resource, new, None), *parts.hooks.validate(resource, new, None, ""))
         if causes:
             raise invalid_object(resource, new["metadata"].get("name", ""), causes)
@@ -242,6 +244,8 @@ class Writer:
             new, owned = self._settled(call, mutated, live, main), False
         if not owned and not call.owing:
             new = hooks.track(resource, new, live, self._manager(call))
+        if not main:
+            new = addressed(resource, new, live, parts.store, parts.random)
         causes = (*check_metadata(resource, new, live), *hooks.validate(resource, new, live, main))
         if causes:
             raise invalid_object(resource, call.name, causes)
