@@ -9,7 +9,7 @@ import pytest
 from kruise_rollouts.kube.objects import DEPLOYMENT
 
 from .scenario import scenario
-from .stage import Object, Stage, a_deployment
+from .stage import Stage, a_deployment
 
 STRATEGY = "rollouts.kruise.io/deployment-strategy"
 EXTRA_STATUS = "rollouts.kruise.io/deployment-extra-status"
@@ -43,22 +43,21 @@ async def drive(stage: Stage, partition: int | str, *, paused: bool = False) -> 
 
 
 async def settles(stage: Stage, replicas: int, available: int, updated: int) -> None:
-    """Gets there, and stays there for five seconds."""
+    """Gets there, and stays there for three seconds."""
     want = (replicas, available, updated)
 
+    async def same() -> bool:
+        status = (await stage.deployment()).get("status", {})
+        counts = tuple(status.get(f, 0) for f in ("replicas", "availableReplicas", "updatedReplicas"))
+        return counts == want and len(await stage.pods()) == replicas
+
     async def there() -> bool:
-        return counts(await stage.deployment()) == want and len(await stage.pods()) == replicas
+        deployment = await stage.deployment()
+        seen = deployment.get("status", {}).get("observedGeneration") == deployment["metadata"]["generation"]
+        return seen and await same()
 
     await stage.until(f"(replicas, available, updated) are {want}", there)
-    await stage.always(f"(replicas, available, updated) stay {want}", there, seconds=5)
-
-
-def counts(deployment: Object) -> tuple[int, int, int]:
-    status = deployment.get("status", {})
-    if status.get("observedGeneration") != deployment["metadata"]["generation"]:
-        return (-1, -1, -1)
-    r, a, u = (status.get(f, 0) for f in ("replicas", "availableReplicas", "updatedReplicas"))
-    return (r, a, u)
+    await stage.always(f"(replicas, available, updated) stay {want}", same, seconds=3)
 
 
 @scenario
