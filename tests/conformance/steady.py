@@ -16,6 +16,9 @@ _UID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{1
 _NOW = re.compile(r"\b20[2-9]\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 _ADDRESS = re.compile(r"^\d+\.\d+\.\d+\.\d+$")
 _TOO_LARGE = re.compile(r"(Too large resource version: \d+, current: )\d+")
+_MADE = re.compile(r"\b(Made_)[a-z0-9]{5}\b")
+# Objects quoted in messages.
+_QUOTED = re.compile(r'(\\*"(?:resourceVersion|creationTimestamp|time)\\*":\\*")[^"\\]+')
 _TIMES = {
     "creationTimestamp",
     "deletionTimestamp",
@@ -23,6 +26,7 @@ _TIMES = {
     "lastTransitionTime",
     "lastUpdateTime",
     "expirationTimestamp",
+    "lastPhaseTransitionTime",
 }
 _ALLOCATED = {"clusterIP": "<ip>", "clusterIPs": ["<ip>"]}
 _CONTROLLERS = ("kube-controller-manager", "kruise-rollout-sandbox")
@@ -91,7 +95,9 @@ class Steady:
         return value
 
     def _object(self, value: dict[str, Any]) -> dict[str, Any]:
-        out = {k: self._value(v, k) for k, v in value.items()}
+        out = {_UID.sub("<uid>", k): self._value(v, k) for k, v in value.items()}
+        if out.get("kind") == "Status" and isinstance(out.get("details"), dict) and "message" in out:
+            _order_causes(out)
         if "generateName" in out and isinstance(out.get("name"), str):
             made = out["name"].removeprefix(out["generateName"])
             out["name"] = f"{out['generateName']}<{len(made)}>"
@@ -116,6 +122,8 @@ class Steady:
             return "<time>"
         if key == "continue" and text:
             return "<token>"
+        if key == "serverAddress":
+            return "<address>"
         if key == "clusterIP" and _ADDRESS.match(text):
             return "<ip>"
         return self._text(text)
@@ -124,7 +132,18 @@ class Steady:
         for name, value in self._known.items():
             if len(value) > 4 or (value.isdigit() and len(text) > len(value)):
                 text = re.sub(rf"(?<![\w-]){re.escape(value)}(?![\w-])", f"<{name}>", text)
+        text = _QUOTED.sub(r"\1<now>", _MADE.sub(r"\1<5>", text))
         return _TOO_LARGE.sub(r"\1<rv>", _UID.sub("<uid>", text))
+
+
+def _order_causes(status: dict[str, Any]) -> None:
+    """Kubernetes tells several causes in the order of a hash table."""
+    causes = status["details"].get("causes") or []
+    told = [f"{c.get('field', '')}: {c['message']}" for c in causes if "message" in c]
+    head, bracket, rest = status["message"].partition("[")
+    if len(causes) > 1 and bracket and len(rest) == len(", ".join(told)) + 1:
+        status["message"] = f"{head}[{', '.join(sorted(told))}]"
+        status["details"]["causes"] = sorted(causes, key=lambda c: json.dumps(c, sort_keys=True))
 
 
 def _hide_ages(table: dict[str, Any]) -> None:
