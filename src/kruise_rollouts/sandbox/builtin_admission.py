@@ -46,6 +46,12 @@ def mutate(attempt: Attempt, store: Store, random: Random) -> JsonObject | None:
         obj = _with_service_account(attempt, obj, store, random)
         obj = _with_priority(attempt, obj, store)
         return _with_tolerations(obj)
+    if (
+        attempt.resource.storage == PODS
+        and attempt.old is not None
+        and obj["spec"] is not attempt.old["spec"]
+    ):
+        return _with_tolerations(obj)
     if attempt.resource.storage == ("", "limitranges"):
         return limit_range.completed_range(obj)
     return obj

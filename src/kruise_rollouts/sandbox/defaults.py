@@ -31,7 +31,12 @@ _COMPLETE: dict[str, Complete] = {
 }
 # Types whose objects many others share: a walk through one is made once.
 _SHARED = frozenset(("Container", "PodSpec", "PodTemplateSpec", "Volume", "Toleration", "PodSecurityContext"))
-_REMEMBERED = 16384  # objects
+_REMEMBERED = 8192  # objects
+# Fields of features that are off in the recorded release: what is written there is forgotten.
+_OFF = {
+    "RollingUpdateStatefulSetStrategy": ("maxUnavailable",),
+    "LeaseSpec": ("strategy", "preferredHolder"),
+}
 
 
 class _Recorded(msgspec.Struct, frozen=True):
@@ -51,6 +56,7 @@ class _Form:
     __slots__ = (
         "_known",
         "_node",
+        "_off",
         "_seen",
         "_zeroes",
         "always",
@@ -68,6 +74,7 @@ class _Form:
         name = node.definition.rpartition(".")[2]
         self.scalar = SCALAR_FORMS.get(name)
         self.complete = _COMPLETE.get(node.definition) or _COMPLETE.get(name)
+        self._off = frozenset(_OFF.get(name, ()))
         self.kept = kept  # is written even if empty
         self.zero: Json = self._zero()
         self.items: _Form | None = None  # of list elements and map values; None: they are as they are
@@ -175,6 +182,8 @@ class _Form:
         missing = self.missing(out)
         if missing:
             out = {**out, **dict(missing)}
+        if self._off and not self._off.isdisjoint(out):
+            out = {k: v for k, v in out.items() if k not in self._off}
         if self.complete is not None:
             out = self.complete(out)
         if seen is not None:

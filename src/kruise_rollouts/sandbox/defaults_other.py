@@ -63,9 +63,19 @@ def _role_ref(ref: JsonObject) -> JsonObject:
     return ref if ref.get("apiGroup") else {**ref, "apiGroup": RBAC}
 
 
+def _claim(claim: JsonObject) -> JsonObject:
+    status = claim.get("status") or {}
+    return claim if status.get("phase") else {**claim, "status": {**status, "phase": "Pending"}}
+
+
 def _node_status(status: JsonObject) -> JsonObject:
     capacity = status.get("capacity")
     return filled(status, {"allocatable": capacity}) if capacity else status
+
+
+def _node_spec(spec: JsonObject) -> JsonObject:
+    cidr = spec.get("podCIDR")
+    return filled(spec, {"podCIDRs": [cidr]}) if cidr else spec
 
 
 COMPLETE: dict[str, Callable[[JsonObject], JsonObject]] = {
@@ -83,5 +93,7 @@ COMPLETE: dict[str, Callable[[JsonObject], JsonObject]] = {
     "StorageClass": filling(reclaimPolicy="Delete", volumeBindingMode="Immediate"),
     "PersistentVolumeSpec": filling(persistentVolumeReclaimPolicy="Retain", volumeMode="Filesystem"),
     "PersistentVolumeClaimSpec": filling(volumeMode="Filesystem"),
+    "PersistentVolumeClaim": _claim,
+    "io.k8s.api.core.v1.NodeSpec": _node_spec,
     "io.k8s.api.core.v1.NodeStatus": _node_status,
 }

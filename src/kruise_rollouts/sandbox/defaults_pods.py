@@ -5,13 +5,22 @@ Each function takes an object whose members are complete, and returns it complet
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from fractions import Fraction
 from functools import lru_cache
 
 from kruise_rollouts.kube.effects import Json, JsonObject
+from kruise_rollouts.kube.quantity import parse_quantity
+
+from .quantity import show_quantity
 
 FILE_MODE = 420  # 0644
 TOKEN_SECONDS = 3600
+_HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]+)?/"
+_REFERENCE = re.compile(
+    rf"({_HOST})?[a-z0-9._/-]+(:[\w][\w.-]{{0,127}})?(@[A-Za-z0-9+._-]+:[0-9a-fA-F]{{32,}})?", re.ASCII
+)
 
 
 def filled(obj: JsonObject, defaults: JsonObject) -> JsonObject:
@@ -28,9 +37,11 @@ def filling(**defaults: Json) -> Callable[[JsonObject], JsonObject]:
 @lru_cache(maxsize=1024)
 def pull_policy(image: str) -> str:
     """Always for an image that may change under its name: without tag and digest, or tagged latest."""
+    if not _REFERENCE.fullmatch(image):
+        return "IfNotPresent"
     name, _, digest = image.partition("@")
     tag = name.rpartition("/")[2].partition(":")[2]
-    if not image or (digest and not tag):
+    if digest and not tag:
         return "IfNotPresent"
     return "Always" if tag in ("", "latest") else "IfNotPresent"
 
@@ -85,10 +96,39 @@ def _pod(pod: JsonObject) -> JsonObject:
     if spec.get("enableServiceLinks") is None:
         changed["enableServiceLinks"] = True
     if (spec.get("resources") or {}).get("limits"):
-        changed["resources"] = _pod_resources({**spec, **changed})
-    if all(spec.get(k) == v for k, v in changed.items()):
-        return pod
-    return {**pod, "spec": {**spec, **changed}}
+        changed["resources"] = _pod_resources(spec)
+    if (spec.get("terminationGracePeriodSeconds") or 0) < 0:
+        changed["terminationGracePeriodSeconds"] = 1
+    if any(spec.get(k) != v for k, v in changed.items()):
+        spec = {**spec, **changed}
+        pod = {**pod, "spec": spec}
+    status = pod.get("status")
+    if status and not status.get("qosClass"):
+        pod = {**pod, "status": {**status, "qosClass": qos_class(spec)}}
+    return pod
+
+
+def qos_class(spec: JsonObject) -> str:
+    """Guaranteed, Burstable or BestEffort: who is evicted first when a node is short."""
+    if spec.get("resources"):
+        parts = [spec["resources"]]
+    else:
+        parts = [
+            c.get("resources") or {} for f in ("containers", "initContainers") for c in spec.get(f) or ()
+        ]
+    requests = [_compute(p.get("requests")) for p in parts]
+    limits = [_compute(p.get("limits")) for p in parts]
+    if not any(requests) and not any(limits):
+        return "BestEffort"
+    sure = all(len(b) == len(_COMPUTE) and a == b for a, b in zip(requests, limits, strict=True))
+    return "Guaranteed" if sure else "Burstable"
+
+
+_COMPUTE = ("cpu", "memory")
+
+
+def _compute(resources: Json) -> JsonObject:
+    return {k: v for k, v in (resources or {}).items() if k in _COMPUTE and v != "0"}
 
 
 def _of_pod(container: JsonObject, host_network: bool) -> JsonObject:
@@ -120,6 +160,26 @@ def grpc_action(obj: JsonObject) -> JsonObject:
     return filled(obj, {"service": ""})
 
 
+def _resource_ref(ref: JsonObject) -> JsonObject:
+    return filled(ref, {"divisor": "0"})
+
+
+def _resources(resources: JsonObject) -> JsonObject:
+    """Amounts of resources are kept in whole thousandths, rounded up."""
+    changed = {}
+    for kind in ("limits", "requests"):
+        amounts = resources.get(kind)
+        if amounts and any(type(v) is str and v.endswith(("u", "n")) for v in amounts.values()):
+            changed[kind] = {k: _thousandths(v) for k, v in amounts.items()}
+    return {**resources, **changed} if changed else resources
+
+
+def _thousandths(amount: str) -> str:
+    if not amount.endswith(("u", "n")):
+        return amount
+    return show_quantity(Fraction(-(-parse_quantity(amount) * 1000 // 1), 1000))
+
+
 COMPLETE: dict[str, Callable[[JsonObject], JsonObject]] = {
     "io.k8s.api.core.v1.Pod": _pod,
     "PodSpec": _pod_spec,
@@ -131,6 +191,8 @@ COMPLETE: dict[str, Callable[[JsonObject], JsonObject]] = {
     "HTTPGetAction": filling(path="/", scheme="HTTP"),
     "GRPCAction": grpc_action,
     "io.k8s.api.core.v1.ContainerPort": filling(protocol="TCP"),
+    "ResourceRequirements": _resources,
+    "ResourceFieldSelector": _resource_ref,
     "ObjectFieldSelector": filling(apiVersion="v1"),
     "SecretVolumeSource": filling(defaultMode=FILE_MODE),
     "ConfigMapVolumeSource": filling(defaultMode=FILE_MODE),

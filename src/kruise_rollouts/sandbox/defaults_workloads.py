@@ -35,7 +35,16 @@ def _stateful_strategy(strategy: JsonObject) -> JsonObject:
     old = strategy.get("rollingUpdate")
     if strategy["type"] != "RollingUpdate" or old is None:
         return strategy
-    new = filled(old, {"partition": 0, "maxUnavailable": 1})
+    new = filled(old, {"partition": 0})
+    return strategy if new is old else {**strategy, "rollingUpdate": new}
+
+
+def _daemon_strategy(strategy: JsonObject) -> JsonObject:
+    strategy = _rolling(maxUnavailable=1, maxSurge=0)(strategy)
+    old = strategy.get("rollingUpdate")
+    if old is None or strategy["type"] == "RollingUpdate":
+        return strategy
+    new = filled(old, {"maxUnavailable": 0, "maxSurge": 0})
     return strategy if new is old else {**strategy, "rollingUpdate": new}
 
 
@@ -97,6 +106,10 @@ def _replication_controller(obj: JsonObject) -> JsonObject:
     return _labelled(obj, labels)
 
 
+def _condition_pattern(pattern: JsonObject) -> JsonObject:
+    return pattern if pattern.get("status") else {**pattern, "status": "True"}
+
+
 _UP: JsonObject = {
     "stabilizationWindowSeconds": 0,
     "selectPolicy": "Max",
@@ -133,7 +146,7 @@ COMPLETE: dict[str, Callable[[JsonObject], JsonObject]] = {
     "ReplicaSetSpec": filling(replicas=1),
     "ReplicationController": _replication_controller,
     "DaemonSetSpec": filling(revisionHistoryLimit=10),
-    "DaemonSetUpdateStrategy": _rolling(maxUnavailable=1, maxSurge=0),
+    "DaemonSetUpdateStrategy": _daemon_strategy,
     "StatefulSetSpec": _stateful_set,
     "StatefulSetUpdateStrategy": _stateful_strategy,
     "StatefulSetPersistentVolumeClaimRetentionPolicy": filling(whenDeleted="Retain", whenScaled="Retain"),
@@ -141,7 +154,7 @@ COMPLETE: dict[str, Callable[[JsonObject], JsonObject]] = {
     "CronJobSpec": filling(
         concurrencyPolicy="Allow", suspend=False, successfulJobsHistoryLimit=3, failedJobsHistoryLimit=1
     ),
-    "PodFailurePolicyOnPodConditionsPattern": filling(status="True"),
+    "PodFailurePolicyOnPodConditionsPattern": _condition_pattern,
     "io.k8s.api.autoscaling.v1.HorizontalPodAutoscalerSpec": filling(minReplicas=1),
     "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerSpec": _autoscaler,
     "HorizontalPodAutoscalerBehavior": _behavior,
