@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
@@ -20,6 +20,14 @@ from kruise_rollouts.core.settings import original_of, restored_spec
 from kruise_rollouts.kube.patch import merge_patch
 
 Obj = dict[str, Any]
+T = TypeVar("T")
+
+
+def read(obj: Obj, of: type[T]) -> T:
+    """`obj` as it is when it comes over the wire: a pod template stays text."""
+    return msgspec.json.decode(msgspec.json.encode(obj), type=of)
+
+
 MARK = '{"rolloutName":"web"}'
 
 
@@ -72,7 +80,7 @@ def replica_set(version: str, replicas: int, revision: int, owner: str = "u-web"
             },
         },
     }
-    return msgspec.convert(body, ReplicaSet)
+    return read(body, ReplicaSet)
 
 
 def rollout(*steps: Obj, routed: bool = False, **more: Any) -> Rollout:
@@ -101,7 +109,7 @@ def admit(
     manager: str = "kubectl-client-side-apply",
 ) -> tuple[Obj, Verdict]:
     """The object as it is admitted, and the verdict."""
-    before, after = msgspec.convert(old, Deployment), msgspec.convert(new, Deployment)
+    before, after = read(old, Deployment), read(new, Deployment)
     verdict = hold_workload(Attempt(after, before, rollouts, sets, manager))
     admitted: Obj = merge_patch(copy.deepcopy(new), verdict.body)
     return admitted, verdict
@@ -420,7 +428,7 @@ def test_a_third_version_in_a_blue_green_release_is_explained() -> None:
 
 def at_the_end(admitted: Obj) -> Obj:
     """The spec as it is given back when the release ends."""
-    seen = msgspec.convert(admitted, Deployment)
+    seen = read(admitted, Deployment)
     status = parse_extra_status(seen.metadata.annotations[keys.DEPLOYMENT_EXTRA_STATUS])
     strategy = parse_partition_strategy(seen.metadata.annotations[keys.DEPLOYMENT_STRATEGY])
     assert status is not None

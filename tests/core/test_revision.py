@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
 
 from kruise_rollouts.api.apps import Deployment, ReplicaSet
-from kruise_rollouts.core.revision import revisions_of, same_template, template_hash
+from kruise_rollouts.core import revision
+from kruise_rollouts.core.revision import revisions_of
+
+T = TypeVar("T")
+
+
+def read(obj: Any, of: type[T]) -> T:
+    """`obj` as it is when it comes over the wire: a pod template stays text."""
+    return msgspec.json.decode(msgspec.json.encode(obj), type=of)
+
+
+def same_template(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return revision.same_template(read(one, msgspec.Raw), read(other, msgspec.Raw))
+
+
+def template_hash(template: dict[str, Any]) -> str:
+    return revision.template_hash(read(template, msgspec.Raw))
 
 
 def template(**container: Any) -> dict[str, Any]:
@@ -63,9 +79,7 @@ def test_a_hash_is_the_same_after_every_restart() -> None:
 
 def deployment(version: int, **labels: str) -> Deployment:
     spec = {"template": template(image=f"web:{version}"), "replicas": 5}
-    return msgspec.convert(
-        {"metadata": {"name": "web", "uid": "d-1", "labels": labels}, "spec": spec}, Deployment
-    )
+    return read({"metadata": {"name": "web", "uid": "d-1", "labels": labels}, "spec": spec}, Deployment)
 
 
 def replica_set(version: int, pods: int, number: int, *, owner: str = "d-1", **meta: Any) -> ReplicaSet:
@@ -80,7 +94,7 @@ def replica_set(version: int, pods: int, number: int, *, owner: str = "d-1", **m
         "ownerReferences": [{"uid": owner, "controller": True}],
         **meta,
     }
-    return msgspec.convert({"metadata": metadata, "spec": {"replicas": pods, "template": made}}, ReplicaSet)
+    return read({"metadata": metadata, "spec": {"replicas": pods, "template": made}}, ReplicaSet)
 
 
 def test_the_oldest_revision_with_pods_is_the_stable_one() -> None:

@@ -10,7 +10,7 @@ import copy
 import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -24,6 +24,14 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 DESIRED = "deployment.kubernetes.io/desired-replicas"
 MAX = "deployment.kubernetes.io/max-replicas"
 REVISION = "deployment.kubernetes.io/revision"
+
+
+T = TypeVar("T")
+
+
+def read(obj: JsonObject, of: type[T]) -> T:
+    """`obj` as it is when it comes over the wire: a pod template stays text."""
+    return msgspec.json.decode(msgspec.json.encode(obj), type=of)
 
 
 def template(version: int) -> JsonObject:
@@ -104,10 +112,10 @@ class Native:
         return START + timedelta(seconds=self.now)
 
     def seen_deployment(self) -> Deployment:
-        return msgspec.convert(self.deployment, Deployment)
+        return read(self.deployment, Deployment)
 
     def seen_replica_sets(self) -> tuple[ReplicaSet, ...]:
-        return tuple(msgspec.convert(r, ReplicaSet) for r in self.replica_sets.values())
+        return tuple(read(r, ReplicaSet) for r in self.replica_sets.values())
 
     def seen_pods(self) -> tuple[Pod, ...]:
         return tuple(self._pod(p) for p in self.pods.values())

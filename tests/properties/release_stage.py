@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
-from native_model import START, Native, native, template
+from msgspec import Raw
+from native_model import START, Native, native, read, template
 
 from kruise_rollouts.api.apps import Deployment, LabelSelector, ReplicaSet
 from kruise_rollouts.api.core import Pod
@@ -137,7 +138,7 @@ class Stage:
                 cached = self.world.replica_sets.get("demo", replica_set["metadata"]["name"])
                 version = replica_set["metadata"]["resourceVersion"]
                 if cached is None or cached.metadata.resource_version != version:
-                    self.world.replica_sets.put(msgspec.convert(replica_set, ReplicaSet))
+                    self.world.replica_sets.put(read(replica_set, ReplicaSet))
         else:
             self._deliver_ours(ROLLOUT_REF if kind == "Rollout" else RELEASE_REF)
 
@@ -268,7 +269,7 @@ class Stage:
             return body
         rollout = self.objects.get(ROLLOUT_REF)
         attempt = Attempt(
-            new=msgspec.convert(merge_patch(self.native.deployment, body), Deployment),
+            new=read(merge_patch(self.native.deployment, body), Deployment),
             old=self.native.seen_deployment(),
             rollouts=() if rollout is None else (msgspec.convert(rollout, Rollout),),
             replica_sets=self.native.seen_replica_sets(),
@@ -318,7 +319,7 @@ class Stage:
 
     def revision_of(self, image: str) -> str:
         """The revision that the controllers know `image` by."""
-        return template_hash(template(int(image.rpartition(":")[2])))
+        return template_hash(read(template(int(image.rpartition(":")[2])), Raw))
 
     @property
     def status(self) -> JsonObject:

@@ -103,6 +103,16 @@ async def test_an_object_that_waits_for_its_finalizers_is_seen_being_deleted() -
 
 
 @virtually
+async def test_an_object_whose_last_finalizer_we_take_off_is_gone_at_once() -> None:
+    stage = Stage()
+    await stage.apply(Create(BOX, {"metadata": {"finalizers": ["wait"]}}))
+    stage.server.objects[("configmaps", "ns", "box")]["kind"] = "ConfigMap"
+    await stage.apply(Delete(BOX))
+    await stage.apply(Patch(BOX, {"metadata": {"finalizers": []}}))
+    assert stage.box is None
+
+
+@virtually
 async def test_deleting_what_is_gone_counts_as_done() -> None:
     stage = Stage()
     assert await stage.apply(Delete(BOX)) is None

@@ -1,7 +1,7 @@
 """apps/v1: the parts of Deployments and ReplicaSets that are read.
 
-Never written back: writes are patches. A pod template stays raw JSON, because it is compared, hashed and restored
-as a whole.
+Never written back: writes are patches. A pod template stays the text it came as: it is compared and hashed as a whole,
+and read into objects it would be most of what a cache holds.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 from datetime import datetime
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
-from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.objects import Meta
 
 from .int_or_percent import IntOrPercent
+
+
+NO_TEMPLATE = Raw(b"{}")
 
 
 class SelectorRequirement(Struct, frozen=True, rename="camel"):
@@ -41,7 +43,7 @@ class DeploymentStrategy(Struct, frozen=True, rename="camel", omit_defaults=True
 class DeploymentSpec(Struct, frozen=True, rename="camel", omit_defaults=True):
     replicas: int | None = None  # None: 1, until the API server defaults it
     selector: LabelSelector = msgspec.field(default_factory=LabelSelector)
-    template: JsonObject = {}
+    template: Raw = NO_TEMPLATE
     strategy: DeploymentStrategy = msgspec.field(default_factory=DeploymentStrategy)
     min_ready_seconds: int = 0
     revision_history_limit: int | None = None
@@ -88,7 +90,7 @@ class ReplicaSetSpec(Struct, frozen=True, rename="camel", omit_defaults=True):
     replicas: int | None = None  # None: 1
     min_ready_seconds: int = 0
     selector: LabelSelector = msgspec.field(default_factory=LabelSelector)
-    template: JsonObject = {}
+    template: Raw = NO_TEMPLATE
 
 
 class ReplicaSetStatus(Struct, frozen=True, rename="camel", omit_defaults=True):

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from functools import lru_cache
 from hashlib import sha256
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from kruise_rollouts.api.apps import Deployment, ReplicaSet
 from kruise_rollouts.api.hashes import safe_encode
 from kruise_rollouts.api.keys import POD_TEMPLATE_HASH, REVISION, STABLE_REVISION
-from kruise_rollouts.kube.effects import Json, JsonObject
+from kruise_rollouts.kube.effects import Json
 
 _QUANTITY = re.compile(r"([+-]?[0-9.]+)([eE][+-]?[0-9]+|[numkMGTPE]|[KMGTPE]i|)")
 _SUFFIX = {s: Decimal(1000) ** n for n, s in enumerate(("n", "u", "m", "", "k", "M", "G", "T", "P", "E"), -3)}
@@ -25,17 +24,18 @@ _SUFFIX |= {s: Decimal(1024) ** n for n, s in enumerate(("Ki", "Mi", "Gi", "Ti",
 _QUANTITY_MAPS = frozenset({"limits", "requests", "overhead"})
 _QUANTITY_FIELDS = frozenset({"sizeLimit", "divisor"})
 _HASH_LENGTH = 10
-_REMEMBERED = 4096  # templates; a release compares the same few in every decision
+_REMEMBERED = 32768  # templates, 0.3 KiB each; a release compares the same few in every decision
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
-def template_hash(template: JsonObject) -> str:
+def template_hash(template: Raw) -> str:
     """Ten characters that change exactly when the pods do. Opaque: not the hash of any other controller."""
-    return _hash_of(msgspec.json.encode(template))
+    number = int.from_bytes(_fingerprint(template)[:8], "big")
+    return safe_encode(str(number))[-_HASH_LENGTH:]
 
 
-def same_template(one: JsonObject, other: JsonObject) -> bool:
-    return one == other or bool(_pod_of(msgspec.json.encode(one)) == _pod_of(msgspec.json.encode(other)))
+def same_template(one: Raw, other: Raw) -> bool:
+    return one == other or _fingerprint(one) == _fingerprint(other)
 
 
 class Revisions(Struct, frozen=True):
@@ -102,18 +102,24 @@ def revision_number(replica_set: ReplicaSet) -> tuple[int, str]:
     return (int(text) if text.isdecimal() else 0, replica_set.metadata.creation_timestamp or "")
 
 
-@lru_cache(_REMEMBERED)
-def _hash_of(template: bytes) -> str:
-    number = int.from_bytes(sha256(_encode(_pod_of(template))).digest()[:8], "big")
-    return safe_encode(str(number))[-_HASH_LENGTH:]
+_fingerprints: dict[bytes, bytes] = {}  # by the hash of a template's text, which says nothing else
 
 
-@lru_cache(_REMEMBERED)
+def _fingerprint(template: Raw) -> bytes:
+    """A hash of the template in one spelling. What is known is kept without the text: there are many templates."""
+    text = bytes(template)
+    spelling = sha256(text).digest()
+    found = _fingerprints.get(spelling)
+    if found is None:
+        found = sha256(_encode(_pod_of(text))).digest()
+        if len(_fingerprints) >= _REMEMBERED:
+            _fingerprints.clear()
+        _fingerprints[spelling] = found
+    return found
+
+
 def _pod_of(template: bytes) -> Json:
-    """The template, encoded, in one spelling: nothing empty, quantities as numbers, without the controller's own label.
-
-    The answer is shared: not to be changed.
-    """
+    """The template in one spelling: nothing empty, quantities as numbers, without the controller's own label."""
     plain = _plain(msgspec.json.decode(template), False)
     labels = (plain or {}).get("metadata", {}).get("labels", {})
     if POD_TEMPLATE_HASH in labels:

@@ -98,7 +98,7 @@ def _applied(text: str) -> dict[str, Json]:
     """
     try:
         raw = msgspec.json.decode(text, type=_Applied).spec
-        read = _settings(msgspec.convert(raw, DeploymentSpec))
+        read = _settings(msgspec.json.decode(msgspec.json.encode(raw), type=DeploymentSpec))
     except (msgspec.MsgspecError, UnicodeEncodeError):
         return {}
     strategy = raw.get("strategy") or {}

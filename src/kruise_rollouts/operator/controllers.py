@@ -45,6 +45,7 @@ from .rollouts import RolloutController
 from .world import BY_OWNER, BY_WORKLOAD, World
 
 T = TypeVar("T", Rollout, BatchRelease, Deployment, ReplicaSet)
+W = TypeVar("W", Deployment, ReplicaSet)
 
 
 class Informers:
@@ -62,9 +63,9 @@ class Informers:
             trim=_lean,
             indexes={BY_WORKLOAD: _releases_workload},
         )
-        self.deployments = Informer(api, DEPLOYMENT, Deployment, clock=clock, trim=_lean)
+        self.deployments = Informer(api, DEPLOYMENT, Deployment, clock=clock, trim=_lean_workload)
         self.replica_sets = Informer(
-            api, REPLICA_SET, ReplicaSet, clock=clock, trim=_lean, indexes={BY_OWNER: _owner}
+            api, REPLICA_SET, ReplicaSet, clock=clock, trim=_lean_workload, indexes={BY_OWNER: _owner}
         )
 
         self.all: tuple[Informer[Any], ...] = (
@@ -202,6 +203,11 @@ class Controllers:
 def _lean(obj: T) -> T:
     """What is worth keeping of a watched object."""
     return replace(obj, metadata=without_last_applied(obj.metadata))
+
+
+def _lean_workload(obj: W) -> W:
+    """The template by itself: as it was read it is a window on the whole answer, which it would keep in memory."""
+    return replace(_lean(obj), spec=replace(obj.spec, template=obj.spec.template.copy()))
 
 
 def _refused(kind: Kind) -> Refused:

@@ -155,10 +155,14 @@ class Applier:
         return self._seen(ref, answer)
 
     def _seen(self, ref: Ref, answer: bytes) -> JsonObject:
+        obj = _json(answer)
+        if _has_ended(obj):
+            self._gone(ref, _uid_of(obj))
+            return obj
         cache = self._caches.get((ref.api_version, ref.kind))
         if cache is not None:
             cache.absorb(answer)
-        return _json(answer)
+        return obj
 
     def _gone(self, ref: Ref, uid: str) -> None:
         cache = self._caches.get((ref.api_version, ref.kind))
@@ -181,6 +185,13 @@ def _lingers(obj: JsonObject, ref: Ref) -> bool:
     if obj.get("kind") != ref.kind or not meta.get("deletionTimestamp"):
         return False
     return bool(meta.get("finalizers")) or bool(meta.get("deletionGracePeriodSeconds"))
+
+
+def _has_ended(obj: JsonObject) -> bool:
+    """Whether an answer shows the last state of an object: nothing has kept it since its last finalizer was taken off."""
+    meta = meta_of(obj)
+    kept = meta.get("finalizers") or meta.get("deletionGracePeriodSeconds")
+    return bool(meta.get("deletionTimestamp")) and not kept
 
 
 def _uid_of(answer: JsonObject) -> str:

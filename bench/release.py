@@ -1,0 +1,121 @@
+"""One release at a time on the API server of KUBECONFIG: requests, status writes, and how long people wait.
+
+    KUBECONFIG=... python -m bench.release [releases]
+
+10 pods; steps 1 pod, 50 %, 100 %, each approved by hand the moment its pause is seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import sys
+import time
+from collections import Counter
+
+from bench.counting import CountingApi, status_writes
+from bench.plane import Client, a_deployment, a_rollout, client, is_ready, manager, percentile
+from kruise_rollouts.kube.objects import DEPLOYMENT, ROLLOUT
+
+STEPS = [{"replicas": 1, "pause": {}}, {"replicas": "50%", "pause": {}}, {"replicas": "100%", "pause": {}}]
+WANTED = (1, 5, 10)
+
+
+class Figures:
+    def __init__(self) -> None:
+        self.times: dict[str, list[float]] = {}
+        self.requests: list[int] = []
+        self.status_writes: list[int] = []
+        self.lost = 0
+        self.by_kind: Counter[str] = Counter()
+
+    def add(self, what: str, seconds: float) -> None:
+        self.times.setdefault(what, []).append(seconds)
+
+
+async def one_release(seen: Client, name: str, number: int, figures: Figures) -> None:
+    version = f"v{number + 2}"
+    first: dict[str, float] = {}
+    ready: list[float] = []
+
+    def note(type_: str, kind: str, obj: dict) -> None:  # type: ignore[type-arg]
+        if kind == "Pod" and type_ != "DELETED" and obj in seen.pods(version):
+            first.setdefault(obj["metadata"]["name"], time.monotonic())
+            if is_ready(obj) and len([p for p in seen.pods(version) if is_ready(p)]) > len(ready):
+                ready.append(time.monotonic())
+
+    seen.on_event(note)
+    began = time.monotonic()
+    await seen.set_version(name, version)
+    for step, wanted in enumerate(WANTED, start=1):
+        before = WANTED[step - 2] if step > 1 else 0
+        last = step == len(WANTED)  # of "100%": it ends the release without a pause
+
+        def rests(step: int = step, last: bool = last) -> bool:
+            phase, index, state = seen.state(name)
+            if last:
+                return phase == "Healthy" and len(ready) == WANTED[-1]
+            return (phase, index, state) == ("Progressing", step, "StepPaused")
+
+        rested = await seen.until(rests)
+        created = sorted(first.values())
+        figures.add(
+            "patch -> first new pod" if step == 1 else "approval -> first new pod", created[before] - began
+        )
+        what = "last pod ready -> Healthy" if last else "last pod of the batch ready -> paused state seen"
+        figures.add(what, rested - ready[wanted - 1])
+        if last:
+            break
+        began = time.monotonic()
+        await seen.approve(name)
+        try:
+            await seen.until(lambda s=step: seen.state(name)[1] > s, 5)  # type: ignore[misc]
+        except TimeoutError:
+            figures.lost += 1
+            raise
+    seen._handlers.clear()
+
+
+async def main(releases: int) -> None:
+    figures = Figures()
+    async with manager() as counting, client("bench") as seen:
+        await seen.send("POST", DEPLOYMENT.path(seen.ns), a_deployment("busybox", 10))
+        await seen.send("POST", ROLLOUT.path(seen.ns), a_rollout("busybox", STEPS))
+        await seen.until(
+            lambda: seen.state("busybox")[0] == "Healthy" and sum(map(is_ready, seen.pods("v1"))) == 10
+        )
+        await asyncio.sleep(1)
+        for number in range(releases):
+            counting.taken()
+            await one_release(seen, "busybox", number, figures)
+            await asyncio.sleep(1.0)  # Events are sent in the background; they count as well
+            count(counting, figures)
+    report(figures, releases)
+
+
+def count(counting: CountingApi, figures: Figures) -> None:
+    counted = counting.taken()
+    figures.requests.append(sum(counted.values()))
+    figures.status_writes.append(status_writes(counted))
+    figures.by_kind += counted
+
+
+def report(figures: Figures, releases: int) -> None:
+    print(f"{releases} releases of 10 pods in 3 steps, each approved the moment its pause was seen")
+    print(
+        f"  API requests per release      median {statistics.median(figures.requests):.0f}, most {max(figures.requests)}   (goal <= 65; OpenKruise 260, Argo 140 to 300)"
+    )
+    print(
+        f"  status writes per release     median {statistics.median(figures.status_writes):.0f}, most {max(figures.status_writes)}   (goal <= 16; OpenKruise 168, Argo 24)"
+    )
+    for what, values in figures.times.items():
+        print(
+            f"  {what:50} median {statistics.median(values) * 1000:5.0f} ms, p99 {percentile(values, 0.99) * 1000:5.0f} ms, most {max(values) * 1000:5.0f} ms"
+        )
+    print(f"  approvals lost or stuck       {figures.lost} of {releases * 2}")
+    for kind, number in figures.by_kind.most_common():
+        print(f"    {number / releases:6.1f} {kind}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 10))
