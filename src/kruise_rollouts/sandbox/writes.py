@@ -58,13 +58,13 @@ class Writer:
         parts, resource = self._parts, call.resource
         new = rules.first_version(resource, body, call.ns)
         new = rules.canonical(resource, parts.hooks.prepare(resource, new))
+        if not call.owing:
+            new = own(new)  # what admission changes from here on is nobody's
         mutated, warnings = await parts.hooks.mutate(self._attempt(call, "CREATE", new, None))
         call.warnings.extend(warnings)
         if mutated is not None and mutated is not new:
             new = rules.first_version(resource, self._named(call, mutated), call.ns)
             new = rules.canonical(resource, parts.hooks.prepare(resource, new))
-        if not call.owing:
-            new = own(new)
         new = rules.selected(resource, rules.stamped(new, parts.clock.now(), parts.random))
         new = addressed(resource, new, None, parts.store, parts.random)
         causes = (*check_metadata(resource, new, None), *parts.hooks.validate(resource, new, None, ""))
@@ -239,11 +239,11 @@ class Writer:
         parts, resource, hooks = self._parts, call.resource, self._parts.hooks
         main = call.subresource if call.subresource != "scale" else ""
         new = self._settled(call, new, live, main)
+        if not owned and not call.owing:
+            new = hooks.track(resource, new, live, self._manager(call))  # what admission changes is nobody's
         mutated, warnings = await hooks.mutate(self._attempt(call, "UPDATE", new, live))
         if mutated is not None and mutated is not new:
-            new, owned = self._settled(call, mutated, live, main), False
-        if not owned and not call.owing:
-            new = hooks.track(resource, new, live, self._manager(call))
+            new = self._settled(call, mutated, live, main)
         if not main:
             new = addressed(resource, new, live, parts.store, parts.random)
         causes = (*check_metadata(resource, new, live), *hooks.validate(resource, new, live, main))
