@@ -35,6 +35,23 @@ class Repeated(JsonObject):
         self.pairs = pairs
 
 
+def repeated_keys(value: Json, path: str = "") -> list[str]:
+    """`duplicate field "spec.a"` for each key given again, in the order they are read."""
+    if isinstance(value, list):
+        return [p for i, item in enumerate(value) for p in repeated_keys(item, f"{path}[{i}]")]
+    if not isinstance(value, dict):
+        return []
+    out: list[str] = []
+    seen: set[str] = set()
+    for key, item in value.pairs if isinstance(value, Repeated) else value.items():
+        below = f"{path}.{key}" if path else key
+        if key in seen:
+            out.append(f'duplicate field "{below}"')
+        seen.add(key)
+        out += repeated_keys(item, below)
+    return list(dict.fromkeys(out))
+
+
 def decode_json(body: bytes) -> Json:
     """The value, with a `Repeated` for each object that repeats a key. Raises BadBody."""
     return decode_noting(body)[0]

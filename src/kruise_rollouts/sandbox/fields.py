@@ -14,7 +14,7 @@ from kruise_rollouts.kube.effects import Json, JsonObject
 from kruise_rollouts.kube.errors import ApiError, BadRequest, Cause, Details, Invalid
 from kruise_rollouts.kube.patch import json_type
 
-from .bodies import BadBody, Repeated, decode_noting, decode_yaml
+from .bodies import BadBody, Repeated, decode_noting, decode_yaml, repeated_keys
 from .field_types import WrongType, check_scalar, go_type, is_plain
 from .schema import ABSENT, INT_OR_STRING, OBJECT_META, Node, definition, schema_of
 
@@ -174,7 +174,12 @@ def check_object(
     if not schema.native:
         check.custom_meta(obj)
     out = check.object(obj, schema, "", "", schema.definition.rpartition(".")[2])
-    return out, tuple(dict.fromkeys(check.problems))[:_MAX_PROBLEMS]
+    problems = check.problems
+    if not schema.native:
+        # First what reading has found, then what pruning has: metadata, and the rest by path.
+        unknown = sorted(problems, key=lambda p: (not p.startswith('unknown field "metadata.'), p))
+        problems = [*(repeated_keys(obj) if repeated else ()), *unknown]
+    return out, tuple(dict.fromkeys(problems))[:_MAX_PROBLEMS]
 
 
 class _Check:
@@ -196,23 +201,15 @@ class _Check:
         _Check(True, False).object(meta, node, "", "", "ObjectMeta")
 
     def object(self, obj: JsonObject, node: Node, path: str, field: str, struct: str) -> JsonObject:
-        if isinstance(obj, Repeated):
-            self.repeated(obj, path)
-            obj = dict(obj)
+        if isinstance(obj, Repeated) and self.native:
+            return self.repeated(obj, node, path, field, struct)
         out: JsonObject | None = None
         known = node.known
         for key, value in obj.items():
             child = known.get(key) or node.child(key)
             if child is not None and is_plain(value, child):
                 continue
-            if child is None:
-                self.problems.append(f'unknown field "{_below(path, key)}"')
-                new = ABSENT if self.native else value
-            elif value is None:
-                new = ABSENT if self.native and not node.opaque else value
-            else:
-                below = _below(field, key) if key in known else field
-                new = self.value(value, child, _below(path, key), below, struct)
+            new = self.member(key, value, child, node, (path, field, struct))
             if new is not value:
                 out = dict(obj) if out is None else out
                 if new is ABSENT:
@@ -221,12 +218,30 @@ class _Check:
                     out[key] = new
         return obj if out is None else out
 
-    def repeated(self, obj: Repeated, path: str) -> None:
+    def member(self, key: str, value: Json, child: Node | None, node: Node, at: tuple[str, str, str]) -> Json:
+        """`value` of `key`, understood; ABSENT if it is not kept. `at`: path, field and struct of the object."""
+        path, field, struct = at
+        if child is None:
+            self.problems.append(f'unknown field "{_below(path, key)}"')
+            return ABSENT if self.native else value
+        if value is None:
+            return ABSENT if self.native and not node.opaque else value
+        below = _below(field, key) if key in node.known else field
+        return self.value(value, child, _below(path, key), below, struct)
+
+    def repeated(self, obj: Repeated, node: Node, path: str, field: str, struct: str) -> JsonObject:
+        """Every value is read, the last one counts; a field nobody knows is not counted."""
+        out: JsonObject = {}
         seen: set[str] = set()
-        for key, _ in obj.pairs:
-            if key in seen:
+        for key, value in obj.pairs:
+            child = node.known.get(key) or node.child(key)
+            if key in seen and child is not None:
                 self.problems.append(f'duplicate field "{_below(path, key)}"')
             seen.add(key)
+            new = self.member(key, value, child, node, (path, field, struct))
+            if new is not ABSENT:
+                out[key] = new
+        return out
 
     def value(self, value: Json, node: Node, path: str, field: str, struct: str) -> Json:
         if node.definition == INT_OR_STRING:

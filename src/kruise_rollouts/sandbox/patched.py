@@ -9,7 +9,7 @@ from kruise_rollouts.kube.effects import Json, JsonObject
 from kruise_rollouts.kube.errors import ApiError, BadRequest, Cause, Details, Invalid
 from kruise_rollouts.kube.patch import json_type
 
-from .bodies import BadBody, Repeated, decode_json, decode_yaml
+from .bodies import BadBody, decode_json, decode_yaml, repeated_keys
 from .field_types import WrongType
 from .fields import check_object, strict_text
 from .schema import Node
@@ -84,25 +84,9 @@ def refused(obj: JsonObject, patch: Json, content_type: str, why: str) -> ApiErr
 def repetitions(patch: Json, content_type: str) -> tuple[str, ...]:
     """Keys that `patch` gives twice, and for a JSON patch members that no operation has."""
     if content_type != JSON_PATCH:
-        return tuple(_repeated(patch, ""))
+        return tuple(repeated_keys(patch))
     out: list[str] = []
     for position, operation in enumerate(patch or ()):
-        out += _repeated(operation, f"[{position}]")
+        out += repeated_keys(operation, f"[{position}]")
         out += [f'unknown field "[{position}].{key}"' for key in operation if key not in _OPERATION]
     return tuple(f"json patch {problem}" for problem in out)
-
-
-def _repeated(value: Json, path: str) -> list[str]:
-    if isinstance(value, list):
-        return [p for i, item in enumerate(value) for p in _repeated(item, f"{path}[{i}]")]
-    if not isinstance(value, dict):
-        return []
-    out: list[str] = []
-    seen: set[str] = set()
-    for key, item in value.pairs if isinstance(value, Repeated) else value.items():
-        below = f"{path}.{key}" if path else key
-        if key in seen:
-            out.append(f'duplicate field "{below}"')
-        seen.add(key)
-        out += _repeated(item, below)
-    return list(dict.fromkeys(out))

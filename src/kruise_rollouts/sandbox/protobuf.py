@@ -21,6 +21,8 @@ from kruise_rollouts.kube.effects import Json, JsonObject
 
 MAGIC = b"k8s\x00"
 _META = "k8s.io.apimachinery.pkg.apis.meta.v1."
+# Options go by the group and version of the resource that they are for.
+_OPTIONS = ("CreateOptions", "UpdateOptions", "PatchOptions", "DeleteOptions", "GetOptions", "ListOptions")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _GO_PACKAGES = {
     "": "core",
@@ -91,7 +93,7 @@ def _fields(data: bytes) -> list[tuple[int, Wire]]:
 
 def _type_of(api_version: str, kind: str) -> str:
     group, _, version = api_version.rpartition("/")
-    if kind.endswith("Options") and group in ("", "meta.k8s.io"):
+    if kind in _OPTIONS:
         return _META + kind
     package = _GO_PACKAGES.get(group, group.removesuffix(".k8s.io"))
     if not package.startswith("k8s.io."):
@@ -199,6 +201,10 @@ def _special(data: bytes, name: str, type: str, depth: int) -> Json:
             return _embedded(raw if isinstance(raw, bytes) else b"")
         case "ExtraValue" | "Verbs":
             return inner.get("items", [])
+        case "JSONSchemaPropsOrBool":
+            return inner["schema"] if "schema" in inner else bool(inner.get("allows"))
+        case "JSONSchemaPropsOrArray" | "JSONSchemaPropsOrStringArray":
+            return inner.get("jSONSchemas") or inner.get("property") or inner.get("schema")
     return inner
 
 

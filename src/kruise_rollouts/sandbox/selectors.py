@@ -229,7 +229,7 @@ _FIELDS: dict[tuple[str, str], tuple[str, ...]] = {
     ("batch", "jobs"): ("status.successful",),
     ("certificates.k8s.io", "certificatesigningrequests"): ("spec.signerName",),
 }  # fmt: skip
-_ELSEWHERE = {"status.successful": "status.succeeded", "name": "metadata.name", "source": "source.component"}
+_ELSEWHERE = {"status.successful": "status.succeeded", "name": "metadata.name"}
 _IN_NEW_EVENTS = {"regarding": "involvedObject", "reportingController": "reportingComponent"}
 _FIELD_TERM = re.compile(r"((?:[^\\,=!]|\\.)*?)(==|!=|=)((?:[^\\,=]|\\.)*)$")
 
@@ -277,6 +277,8 @@ def matches_fields(selector: Selector, obj: JsonObject) -> bool:
 def _field(obj: Json, path: str) -> str:
     if path == "status.podIPs":
         return ",".join(p.get("ip", "") for p in (obj.get("status") or {}).get("podIPs") or ())
+    if path == "source":  # of old Events it is the source's component
+        return _field(obj, "source.component") or _field(obj, "reportingComponent")
     for part in _ELSEWHERE.get(path, path).split("."):
         obj = obj.get(part) if isinstance(obj, dict) else None
     if obj is None:

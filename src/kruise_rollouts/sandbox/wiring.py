@@ -32,7 +32,6 @@ from .controllers.feeds import (
     everything,
     itself,
     key_of,
-    present,
     when_gone,
 )
 from .controllers.garbage import GarbageCollector, concerned
@@ -81,7 +80,7 @@ def _endpoints() -> Wiring:
         return pods * SECONDS_PER_POD if pods > CALM else 0.0
 
     feeds = {
-        id_of(SERVICE): present,
+        id_of(SERVICE): itself,
         id_of(POD): services_of,
         id_of(ENDPOINTS): service_of_slice,
         id_of(SLICE): service_of_slice,

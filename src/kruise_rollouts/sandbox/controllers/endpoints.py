@@ -41,12 +41,23 @@ class ServiceSeen(Struct, frozen=True):
     now: datetime
 
 
+class LeftBehind(Struct, frozen=True):
+    """Endpoints whose Service is gone. (Slices go with their owner.)"""
+
+    endpoints: JsonObject
+
+
 class EndpointControl:
     name = "endpoint-slice-controller"
 
-    async def observe(self, key: Key, world: World, now: datetime, pending: None) -> ServiceSeen | None:
+    async def observe(
+        self, key: Key, world: World, now: datetime, pending: None
+    ) -> ServiceSeen | LeftBehind | None:
         service = world.get(SERVICE, *key)
-        if service is None or not facts.spec(service).get("selector") or facts.is_deleting(service):
+        if service is None:
+            left = world.get(ENDPOINTS, *key)
+            return None if left is None else LeftBehind(left)
+        if not facts.spec(service).get("selector") or facts.is_deleting(service):
             return None
         if facts.spec(service).get("type") == "ExternalName":
             return None
@@ -67,10 +78,14 @@ class EndpointControl:
             now=now,
         )
 
-    def decide(self, seen: ServiceSeen) -> Decision[None]:
+    def decide(self, seen: ServiceSeen | LeftBehind) -> Decision[None]:
+        if isinstance(seen, LeftBehind):
+            return Decision(
+                None, (Delete(facts.ref_of(ENDPOINTS, seen.endpoints), facts.uid(seen.endpoints)),)
+            )
         return Decision(None, (*_endpoints(seen), *_slices(seen)))
 
-    def persist(self, seen: ServiceSeen, status: None) -> Write | None:
+    def persist(self, seen: ServiceSeen | LeftBehind, status: None) -> Write | None:
         return None
 
 
@@ -311,5 +326,6 @@ def service_of_slice(world: World, old: JsonObject | None, new: JsonObject | Non
     """The Service of a slice or Endpoints object that somebody changed or deleted."""
     obj = new if new is not None else old
     if obj is not None and (old is not None or new is None):
-        name = facts.labels_of(obj).get(SERVICE_NAME) or facts.name(obj)
-        yield (facts.ns(obj), name)
+        key = (facts.ns(obj), facts.labels_of(obj).get(SERVICE_NAME) or facts.name(obj))
+        if world.get(SERVICE, *key) is not None:  # Endpoints that never had a Service are somebody's own
+            yield key

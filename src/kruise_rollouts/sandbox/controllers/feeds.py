@@ -31,12 +31,6 @@ def itself(world: World, old: JsonObject | None, new: JsonObject | None) -> Iter
         yield key_of(obj)
 
 
-def present(world: World, old: JsonObject | None, new: JsonObject | None) -> Iterator[Key]:
-    """The object's own key, unless it has been deleted."""
-    if new is not None:
-        yield key_of(new)
-
-
 def controller_of(kind: Kind) -> Feed:
     """The controller of the object (before and after), if it is of `kind`; of an orphan, all that would adopt it."""
 
