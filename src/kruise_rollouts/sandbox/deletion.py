@@ -145,6 +145,8 @@ class Deleter:
             await self._delete(one, now, live)
             items.append(live)
         resource = call.resource
+        if not resource.custom:  # items of built-in lists do not say what they are
+            items = [{k: v for k, v in item.items() if k not in ("kind", "apiVersion")} for item in items]
         return {
             "kind": resource.list_kind,
             "apiVersion": resource.api_version,

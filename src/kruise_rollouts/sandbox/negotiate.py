@@ -12,11 +12,15 @@ from kruise_rollouts.kube.errors import Details, NotAcceptable
 Shape: TypeAlias = Literal["", "Table", "PartialObjectMetadata", "PartialObjectMetadataList"]
 
 ACCEPTED = "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf"
-AVAILABLE = (
-    "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, "
-    "application/vnd.kubernetes.protobuf, application/json;stream=watch, "
+ACCEPTED_STREAMS = (
+    "only the following media types are accepted: application/json;stream=watch, "
     "application/vnd.kubernetes.protobuf;stream=watch"
 )
+AVAILABLE = (
+    "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, "
+    "application/vnd.kubernetes.protobuf"
+)
+STREAMS = ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
 _SHAPES: dict[str, Shape] = {
     "Table": "Table",
     "PartialObjectMetadata": "PartialObjectMetadata",
@@ -71,11 +75,10 @@ def form_of(accept: str, verb: str) -> Form:
         form = _form(clause, verb)
         if form is not None:
             return form
-    if known:
-        raise NotAcceptable(ACCEPTED)
-    raise NotAcceptable(
-        ACCEPTED if "protobuf" in accept else AVAILABLE, details=None if "protobuf" in accept else Details()
-    )
+    if known or "protobuf" in accept:
+        raise NotAcceptable(ACCEPTED_STREAMS if verb == "watch" else ACCEPTED)
+    available = AVAILABLE + STREAMS if verb in ("list", "watch") else AVAILABLE
+    raise NotAcceptable(available, details=Details())
 
 
 def _form(clause: Clause, verb: str) -> Form | None:

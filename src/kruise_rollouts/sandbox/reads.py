@@ -77,7 +77,7 @@ def _read_token(text: str) -> _Token:
         raise BadRequest(f"{invalid}: {bad}") from None
     if token.v != "meta.k8s.io/v1":
         raise BadRequest("invalid continue token: continue key is not valid: server does not recognize this encoded "
-                         f'version "{token.v}"')  # fmt: skip
+                         f"version {token.v}")  # fmt: skip
     return token
 
 
@@ -107,11 +107,15 @@ def check_list_options(options: Options, *, watching: bool) -> None:
         if not watching:
             refuse("sendInitialEvents", "sendInitialEvents is forbidden for list")
         if match != "NotOlderThan":
+            other = not_supported("resourceVersionMatch", f'"{match}"', ("NotOlderThan",))
             refuse(
                 "resourceVersionMatch",
                 "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+                *([other] if match else []),
             )
         return
+    if watching and options.continue_token and rv in ("", "0"):
+        refuse("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided")
     if not match:
         return
     if watching:
@@ -140,6 +144,8 @@ class Filter(Struct, frozen=True):
     name: str = ""  # not "": only this one
 
     def passes(self, obj: JsonObject) -> bool:
+        if self.name and obj["metadata"]["name"] != self.name:
+            return False
         return (not self.labels or matches_labels(self.labels, obj)) and (  # type: ignore[arg-type]
             not self.fields or matches_fields(self.fields, obj)  # type: ignore[arg-type]
         )
@@ -147,15 +153,16 @@ class Filter(Struct, frozen=True):
     @property
     def whole(self) -> bool:
         """Whether no selector was given."""
-        return not self.labels and not self.fields
+        return not self.labels and not self.fields and not self.name
 
 
 def filter_of(call: Call) -> Filter:
     """The selectors of a call, parsed. Raises BadRequest."""
     options = call.options
+    named = call.name if call.verb == "watch" else ""
     labels = parse_labels(options.label_selector) if options.label_selector else ()
     fields = parse_fields(options.field_selector, call.resource) if options.field_selector else ()
-    return Filter(call.ns if call.resource.namespaced else "", labels, fields)
+    return Filter(call.ns if call.resource.namespaced else "", labels, fields, named)
 
 
 class Reader:

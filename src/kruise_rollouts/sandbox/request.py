@@ -120,7 +120,6 @@ _VERBS = {
     "PATCH": "patch",
     "DELETE": "delete",
     "GET": "get",
-    "HEAD": "get",
 }
 
 

@@ -11,7 +11,7 @@ from random import Random
 import msgspec
 
 from kruise_rollouts.kube.effects import JsonObject
-from kruise_rollouts.kube.errors import ApiError, Details, InternalError
+from kruise_rollouts.kube.errors import ApiError, Details, InternalError, NotAcceptable
 from kruise_rollouts.kube.protocols import Clock
 from kruise_rollouts.runtime.log import log_of
 
@@ -19,13 +19,14 @@ from .answers import Answers, warnings_of
 from .body import check_options, decode_body
 from .deletion import Deleter
 from .discovery import Discovery
-from .negotiate import form_of
+from .negotiate import ACCEPTED, form_of
 from .pipeline import Hooks, Parts
 from .pod_subresources import PodActions, no_containers
 from .reads import PageExpired, Reader
 from .refusals import no_such_path, not_allowed, status_body
 from .request import SYSTEM, Call, Options, Request, Response, Target, User, options_of, route
 from .resources import Registry, Resource, built_in
+from .rules import NAMESPACES
 from .store import Store
 from .watch import Watcher
 from .webhooks import refusal_warnings
@@ -38,6 +39,7 @@ _BODY_VERBS = ("create", "update", "patch")
 # What a mistake of ours, or an object of a shape nobody thought of, ends in: this request fails, no other.
 _BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 _NAMED_VERBS = ("get", "update", "patch", "delete")
+_OF_ALL_NAMESPACES = ("list", "watch")
 _STREAMS = ("log", "exec", "attach", "portforward", "proxy")
 
 
@@ -148,6 +150,8 @@ class Server:
         call_of = self._resource(target)
         options = options_of(request.query, request.headers.get("user-agent", ""))
         form = form_of(request.headers.get("accept", ""), target.verb)
+        if form.shape == "Table" and self._has_no_table(call_of, target.subresource):
+            raise NotAcceptable(ACCEPTED)
         call = self._call(request, target, call_of, options, user)
         if call.subresource in _STREAMS:
             return self._stream(call)
@@ -158,6 +162,11 @@ class Server:
         created = call.verb == "create" or (call.verb in ("update", "patch") and not self._exists(call))
         obj = await self.run(call)
         return await self._answers.one(call, obj, form, status=201 if created else 200)
+
+    def _has_no_table(self, resource: Resource, subresource: str) -> bool:
+        """What is answered but never stored, reviews and tokens for example, has no columns."""
+        whole = (resource.group_resource, subresource) in self.hooks.subresources
+        return whole or resource.storage in self.hooks.virtual
 
     def _exists(self, call: Call) -> bool:
         ns = call.ns if call.resource.namespaced else ""
@@ -176,6 +185,8 @@ class Server:
         found = self.registry.find(target.group, target.version, target.plural)
         if found is None or not found.served:
             raise no_such_path()
+        if target.ns and not found.namespaced and found.storage != NAMESPACES:
+            raise no_such_path()
         if target.subresource:
             sub = found.subresource(target.subresource)
             if sub is None:
@@ -183,7 +194,10 @@ class Server:
             if target.verb not in sub.verbs:
                 raise not_allowed()
         elif target.verb not in found.verbs or bool(target.name) != (target.verb in _NAMED_VERBS):
-            raise not_allowed()
+            if target.verb != "watch":  # the old form of a watch may name one object
+                raise not_allowed()
+        elif found.namespaced and not target.ns and target.verb not in _OF_ALL_NAMESPACES:
+            raise no_such_path() if target.name else not_allowed()
         return found
 
     def _call(
