@@ -45,9 +45,17 @@ def compare(recorded: Recorded) -> list[Found]:
     found = []
     answers = on_sandbox(recorded.story)
     for ask, real, ours in zip(recorded.story.asks, recorded.answers, answers, strict=True):
+        if real["code"] != ours["code"]:  # then the rest is another answer altogether
+            found.append(Found(recorded.story.name, ask.name, "code", _short(real), _short(ours)))
+            continue
         places = differences_between(real, ours)
         found += [Found(recorded.story.name, ask.name, place[1:], a, b) for place, a, b in places]
     return found
+
+
+def _short(answer: dict[str, Any]) -> str:
+    body = answer["body"]
+    return f"{answer['code']} {body.get('message', '') if isinstance(body, dict) else body}".strip()
 
 
 def differences_between(real: Any, ours: Any, place: str = "") -> list[tuple[str, Any, Any]]:

@@ -18,7 +18,7 @@ def sandbox_send(sandbox: Sandbox) -> Send:
     async def send(sent: Sent) -> Got:
         request = Request(sent.method, sent.plain_path, sent.query, sent.headers, sent.body)
         answer = await sandbox.server.respond(request)
-        body = answer.body
+        body = answer.body if sent.method != "HEAD" else b""
         if answer.stream is not None:
             body = b"".join([chunk async for chunk in answer.stream])
         warnings = tuple(value for name, value in answer.headers if name == "Warning")

@@ -42,9 +42,7 @@ class Steady:
         self._known = known
         self._controlled = controlled
 
-    def answer(
-        self, code: int, content_type: str, warnings: tuple[str, ...], body: bytes
-    ) -> dict[str, Any]:
+    def answer(self, code: int, content_type: str, warnings: tuple[str, ...], body: bytes) -> dict[str, Any]:
         """Code, media type unless JSON, warnings, and the body; of a watch, the list of its events."""
         out: dict[str, Any] = {"code": code}
         media = content_type.replace(" ", "")
@@ -73,9 +71,7 @@ class Steady:
     def _events(self, events: list[dict[str, Any]]) -> dict[str, Any]:
         """Bookmarks come when the server likes, save the one that ends the initial events."""
         kept = [
-            e
-            for e in events
-            if e["type"] != "BOOKMARK" or (e["object"]["metadata"].get("annotations") or {})
+            e for e in events if e["type"] != "BOOKMARK" or (e["object"]["metadata"].get("annotations") or {})
         ]
         return {"events": [self._value(e, "") for e in kept]}
 

@@ -43,11 +43,23 @@ _SCHEMA = {
 
 
 def crd(plural: str, kind: str, **version: Any) -> dict[str, Any]:
-    served = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": _SCHEMA}, **version}
+    served = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": _SCHEMA},
+        **version,
+    }
     spec = {
         "group": _GROUP,
         "scope": "Namespaced",
-        "names": {"plural": plural, "singular": kind.lower(), "kind": kind, "shortNames": [kind.lower()[:3]], "categories": ["all"]},
+        "names": {
+            "plural": plural,
+            "singular": kind.lower(),
+            "kind": kind,
+            "shortNames": [kind.lower()[:3]],
+            "categories": ["all"],
+        },
         "versions": [served],
     }
     return thing("CustomResourceDefinition", f"{plural}.{_GROUP}", "apiextensions.k8s.io/v1", spec=spec)
@@ -65,17 +77,31 @@ def custom() -> Story:
         {"name": "Tags", "type": "string", "jsonPath": ".spec.tags"},
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
     ]
-    sub = {"status": {}, "scale": {"specReplicasPath": ".spec.size", "statusReplicasPath": ".status.replicas", "labelSelectorPath": ".status.selector"}}
+    sub = {
+        "status": {},
+        "scale": {
+            "specReplicasPath": ".spec.size",
+            "statusReplicasPath": ".status.replicas",
+            "labelSelectorPath": ".status.selector",
+        },
+    }
     g = f"{_GROUP}/v1"
     s.get("before", "things", group=g)
-    s.post("create the CRD", _CRDS, crd("things", "Thing", additionalPrinterColumns=columns, subresources=sub))
+    s.post(
+        "create the CRD", _CRDS, crd("things", "Thing", additionalPrinterColumns=columns, subresources=sub)
+    )
     s.get("established", f"{_CRDS}/things.{_GROUP}", until=("status.conditions.1.status", "True"))
     s.get("served", "things", group=g, until=(200, None))
     s.get("discovery", f"/apis/{g}", until=(200, None))
     s.get("group", f"/apis/{_GROUP}", until=(200, None))
     s.post("create", "things", a_thing("a", parts=[{"name": "p"}]), group=g)
     s.post("create pruned", "things", a_thing("pruned", unknown=1, free={"x": [1]}), group=g)
-    s.post("create strictly", "things?fieldValidation=Strict", a_thing("strict", unknown=1, parts=[{"name": "x", "no": 1}]), group=g)
+    s.post(
+        "create strictly",
+        "things?fieldValidation=Strict",
+        a_thing("strict", unknown=1, parts=[{"name": "x", "no": 1}]),
+        group=g,
+    )
     for name, spec in (
         ("too small", {"size": 0}), ("too large", {"size": 11}), ("text", {"size": "3"}), ("fraction", {"size": 1.5}), ("whole fraction", {"size": 2.0}), ("null", {"size": None}),
         ("enum", {"mode": "C"}), ("null default", {"mode": None}), ("pattern", {"word": "X1"}), ("long", {"word": "abcdef"}), ("port text", {"port": "80%"}), ("port bool", {"port": True}),
@@ -91,9 +117,25 @@ def custom() -> Story:
     s.post("no kind", "things", {"metadata": {"name": "x"}, "spec": {"size": 1}}, group=g)
     s.post("a bad name", "things", a_thing("Bad_Name"), group=g)
     s.post("not JSON", "things", raw="{", group=g)
-    s.post("labels of numbers", "things", {**a_thing("l"), "metadata": {"name": "l", "labels": {"a": 1}}}, group=g)
-    s.post("a field twice", "things?fieldValidation=Strict", raw='{"apiVersion":"conformance.example.com/v1","kind":"Thing","metadata":{"name":"d"},"spec":{"size":1,"size":2}}', group=g)
-    s.post("YAML", "things", raw=f"apiVersion: {g}\nkind: Thing\nmetadata: {{name: yaml}}\nspec: {{size: 2, word: abc}}\n", type="application/yaml", group=g)
+    s.post(
+        "labels of numbers",
+        "things",
+        {**a_thing("l"), "metadata": {"name": "l", "labels": {"a": 1}}},
+        group=g,
+    )
+    s.post(
+        "a field twice",
+        "things?fieldValidation=Strict",
+        raw='{"apiVersion":"conformance.example.com/v1","kind":"Thing","metadata":{"name":"d"},"spec":{"size":1,"size":2}}',
+        group=g,
+    )
+    s.post(
+        "YAML",
+        "things",
+        raw=f"apiVersion: {g}\nkind: Thing\nmetadata: {{name: yaml}}\nspec: {{size: 2, word: abc}}\n",
+        type="application/yaml",
+        group=g,
+    )
     t = "things/a"
     s.get("get", t, group=g)
     s.patch("merge", t, {"spec": {"word": "abc", "fixed": "f"}}, group=g)
@@ -102,18 +144,47 @@ def custom() -> Story:
     s.patch("strategic", t, {"spec": {"size": 2}}, type=STRATEGIC, group=g)
     s.patch("json", t, [{"op": "add", "path": "/spec/tags", "value": ["x"]}], type=JSON_PATCH, group=g)
     s.patch("unknown field strictly", f"{t}?fieldValidation=Strict", {"spec": {"nope": 1}}, group=g)
-    s.patch("apply", f"{t}?fieldManager=m1", a_thing("a", size=3, parts=[{"name": "q"}], tags=["y"]), type=APPLY, group=g)
-    s.patch("apply by force", f"{t}?fieldManager=m1&force=true", a_thing("a", size=3, parts=[{"name": "q"}], tags=["y"]), type=APPLY, group=g)
-    s.patch("apply by another", f"{t}?fieldManager=m2", a_thing("a", size=3, parts=[{"name": "q", "n": 5}, {"name": "r"}], tags=["z"]), type=APPLY, group=g)
+    s.patch(
+        "apply",
+        f"{t}?fieldManager=m1",
+        a_thing("a", size=3, parts=[{"name": "q"}], tags=["y"]),
+        type=APPLY,
+        group=g,
+    )
+    s.patch(
+        "apply by force",
+        f"{t}?fieldManager=m1&force=true",
+        a_thing("a", size=3, parts=[{"name": "q"}], tags=["y"]),
+        type=APPLY,
+        group=g,
+    )
+    s.patch(
+        "apply by another",
+        f"{t}?fieldManager=m2",
+        a_thing("a", size=3, parts=[{"name": "q", "n": 5}, {"name": "r"}], tags=["z"]),
+        type=APPLY,
+        group=g,
+    )
     s.patch("apply less", f"{t}?fieldManager=m1", a_thing("a", size=3), type=APPLY, group=g)
     s.patch("apply a new one", "things/new?fieldManager=m1", a_thing("new"), type=APPLY, group=g)
     s.put("update without a version", t, a_thing("a"), group=g)
     s.put("update of an absent one", "things/none", a_thing("none"), group=g)
     s.patch("status through the main path", t, {"status": {"word": "x"}}, group=g)
-    s.patch("status", f"{t}/status", {"status": {"word": "x", "replicas": 2, "selector": "a=b", "no": 1}, "spec": {"size": 9}}, group=g)
+    s.patch(
+        "status",
+        f"{t}/status",
+        {"status": {"word": "x", "replicas": 2, "selector": "a=b", "no": 1}, "spec": {"size": 9}},
+        group=g,
+    )
     s.get("get status", f"{t}/status", group=g)
     s.patch("status of a wrong type", f"{t}/status", {"status": {"word": 1}}, group=g)
-    s.patch("status by apply", f"{t}/status?fieldManager=st", thing("Thing", "a", g, status={"word": "y"}), type=APPLY, group=g)
+    s.patch(
+        "status by apply",
+        f"{t}/status?fieldManager=st",
+        thing("Thing", "a", g, status={"word": "y"}),
+        type=APPLY,
+        group=g,
+    )
     s.get("scale", f"{t}/scale", group=g)
     s.patch("scale up", f"{t}/scale", {"spec": {"replicas": 4}}, group=g)
     s.patch("scale below", f"{t}/scale", {"spec": {"replicas": 0}}, group=g)
@@ -164,7 +235,9 @@ def definitions() -> Story:
     ):  # fmt: skip
         refused(f"schema: {name}", {}, schema={"openAPIV3Schema": schema})
     refused("column without path", {}, additionalPrinterColumns=[{"name": "A", "type": "string"}])
-    refused("column of a bad type", {}, additionalPrinterColumns=[{"name": "A", "type": "frob", "jsonPath": ".a"}])
+    refused(
+        "column of a bad type", {}, additionalPrinterColumns=[{"name": "A", "type": "frob", "jsonPath": ".a"}]
+    )
     refused("scale without paths", {}, subresources={"scale": {}})
     s.post("another name", _CRDS, {**crd("frobs", "Frob"), "metadata": {"name": "other"}})
     s.get("absent", f"{_CRDS}/none")
@@ -173,13 +246,40 @@ def definitions() -> Story:
 
 def subresources() -> Story:
     s = Script("subresources", controlled=True)
-    pod = labelled(thing("Pod", "p", spec={"schedulerName": "nobody", "terminationGracePeriodSeconds": 0, "automountServiceAccountToken": False, "containers": [{"name": "a", "image": "a:1"}]}), app="p")
+    pod = labelled(
+        thing(
+            "Pod",
+            "p",
+            spec={
+                "schedulerName": "nobody",
+                "terminationGracePeriodSeconds": 0,
+                "automountServiceAccountToken": False,
+                "containers": [{"name": "a", "image": "a:1"}],
+            },
+        ),
+        app="p",
+    )
     s.post("create a pod", "pods", pod)
-    s.patch("status of the pod", "pods/p/status", {"status": {"phase": "Pending", "message": "x"}, "spec": {"nodeName": "n"}})
-    s.put("status by put", "pods/p/status", {**pod, "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}})
+    s.patch(
+        "status of the pod",
+        "pods/p/status",
+        {"status": {"phase": "Pending", "message": "x"}, "spec": {"nodeName": "n"}},
+    )
+    s.put(
+        "status by put",
+        "pods/p/status",
+        {**pod, "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}},
+    )
     s.patch("image", "pods/p", {"spec": {"containers": [{"name": "a", "image": "a:2"}]}}, type=STRATEGIC)
-    s.patch("what cannot change", "pods/p", {"spec": {"containers": [{"name": "a", "command": ["x"]}]}}, type=STRATEGIC)
-    s.patch("another container", "pods/p", {"spec": {"containers": [{"name": "b", "image": "b"}]}}, type=STRATEGIC)
+    s.patch(
+        "what cannot change",
+        "pods/p",
+        {"spec": {"containers": [{"name": "a", "command": ["x"]}]}},
+        type=STRATEGIC,
+    )
+    s.patch(
+        "another container", "pods/p", {"spec": {"containers": [{"name": "b", "image": "b"}]}}, type=STRATEGIC
+    )
     eviction = thing("Eviction", "p", "policy/v1")
     s.post("evict of another name", "pods/p/eviction", {**eviction, "metadata": {"name": "q"}})
     s.post("evict of an absent pod", "pods/none/eviction", {**eviction, "metadata": {"name": "none"}})
@@ -196,9 +296,21 @@ def subresources() -> Story:
     s.post("bind dry run", "pods/p/binding?dryRun=All", binding)
     s.post("bind", "pods/p/binding", binding)
     s.post("bind again", "pods/p/binding", binding)
-    s.patch("ephemeral containers", "pods/p/ephemeralcontainers", {"spec": {"ephemeralContainers": [{"name": "e", "image": "e"}]}}, type=STRATEGIC)
+    s.patch(
+        "ephemeral containers",
+        "pods/p/ephemeralcontainers",
+        {"spec": {"ephemeralContainers": [{"name": "e", "image": "e"}]}},
+        type=STRATEGIC,
+    )
     s.delete("delete the pod", "pods/p?gracePeriodSeconds=0")
-    rs = {"replicas": 0, "selector": {"matchLabels": {"app": "d"}}, "template": {"metadata": {"labels": {"app": "d"}}, "spec": {"containers": [{"name": "a", "image": "a"}]}}}
+    rs = {
+        "replicas": 0,
+        "selector": {"matchLabels": {"app": "d"}},
+        "template": {
+            "metadata": {"labels": {"app": "d"}},
+            "spec": {"containers": [{"name": "a", "image": "a"}]},
+        },
+    }
     d = thing("Deployment", "d", "apps/v1", spec={**rs, "paused": True})
     a = "apps/v1"
     s.post("create a deployment", "deployments", d, group=a)
@@ -206,26 +318,104 @@ def subresources() -> Story:
     s.patch("scale it", "deployments/d/scale", {"spec": {"replicas": 0}}, group=a)
     s.patch("scale it below zero", "deployments/d/scale", {"spec": {"replicas": -1}}, group=a)
     s.patch("scale with text", "deployments/d/scale", {"spec": {"replicas": "x"}}, group=a)
-    s.put("scale by put", "deployments/d/scale", thing("Scale", "d", "autoscaling/v1", spec={"replicas": 0}), group=a)
-    s.put("scale another name", "deployments/d/scale", thing("Scale", "e", "autoscaling/v1", spec={"replicas": 0}), group=a)
+    s.put(
+        "scale by put",
+        "deployments/d/scale",
+        thing("Scale", "d", "autoscaling/v1", spec={"replicas": 0}),
+        group=a,
+    )
+    s.put(
+        "scale another name",
+        "deployments/d/scale",
+        thing("Scale", "e", "autoscaling/v1", spec={"replicas": 0}),
+        group=a,
+    )
     s.put("scale with another kind", "deployments/d/scale", d, group=a)
-    s.put("scale of an old version", "deployments/d/scale", {**thing("Scale", "d", "autoscaling/v1", spec={"replicas": 0}), "metadata": {"name": "d", "resourceVersion": "1"}}, group=a)
-    s.patch("scale by apply", "deployments/d/scale?fieldManager=m&force=true", thing("Scale", "d", "autoscaling/v1", spec={"replicas": 0}), type=APPLY, group=a)
+    s.put(
+        "scale of an old version",
+        "deployments/d/scale",
+        {
+            **thing("Scale", "d", "autoscaling/v1", spec={"replicas": 0}),
+            "metadata": {"name": "d", "resourceVersion": "1"},
+        },
+        group=a,
+    )
+    s.patch(
+        "scale by apply",
+        "deployments/d/scale?fieldManager=m&force=true",
+        thing("Scale", "d", "autoscaling/v1", spec={"replicas": 0}),
+        type=APPLY,
+        group=a,
+    )
     s.get("scale of an absent one", "deployments/none/scale", group=a)
-    s.patch("spec through status", "deployments/d/status", {"spec": {"replicas": 5}, "metadata": {"labels": {"x": "y"}}}, group=a)
+    s.patch(
+        "spec through status",
+        "deployments/d/status",
+        {"spec": {"replicas": 5}, "metadata": {"labels": {"x": "y"}}},
+        group=a,
+    )
     s.get("deployment", "deployments/d", group=a)
-    s.patch("selector cannot change", "deployments/d", {"spec": {"selector": {"matchLabels": {"x": "y"}}}}, group=a)
-    s.patch("labels must match", "deployments/d", {"spec": {"template": {"metadata": {"labels": {"app": "z"}}}}}, group=a)
+    s.patch(
+        "selector cannot change",
+        "deployments/d",
+        {"spec": {"selector": {"matchLabels": {"x": "y"}}}},
+        group=a,
+    )
+    s.patch(
+        "labels must match",
+        "deployments/d",
+        {"spec": {"template": {"metadata": {"labels": {"app": "z"}}}}},
+        group=a,
+    )
     s.delete("delete the deployment", "deployments/d", group=a)
     s.post("create a service account", "serviceaccounts", thing("ServiceAccount", "sa"))
-    s.post("token", "serviceaccounts/sa/token", {"spec": {"expirationSeconds": 600}}, save={"token": "status.token"})
+    s.post(
+        "token",
+        "serviceaccounts/sa/token",
+        {"spec": {"expirationSeconds": 600}},
+        save={"token": "status.token"},
+    )
     s.post("token for too short", "serviceaccounts/sa/token", {"spec": {"expirationSeconds": 1}})
     s.post("token of an absent one", "serviceaccounts/none/token", {})
     s.get("with the token, not allowed", "configmaps", token="$token")
     s.post("with the token, not allowed either", "pods/p/eviction", eviction, token="$token")
-    s.post("what may I", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {"spec": {"resourceAttributes": {"namespace": "c-subresources", "verb": "list", "resource": "configmaps"}}}, token="$token")
-    s.post("role", "roles", thing("Role", "r", "rbac.authorization.k8s.io/v1", rules=[{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list", "get"]}]), group="rbac.authorization.k8s.io/v1")
-    s.post("role binding", "rolebindings", thing("RoleBinding", "r", "rbac.authorization.k8s.io/v1", roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"}, subjects=[{"kind": "ServiceAccount", "name": "sa", "namespace": "c-subresources"}]), group="rbac.authorization.k8s.io/v1")
+    s.post(
+        "what may I",
+        "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+        {
+            "spec": {
+                "resourceAttributes": {
+                    "namespace": "c-subresources",
+                    "verb": "list",
+                    "resource": "configmaps",
+                }
+            }
+        },
+        token="$token",
+    )
+    s.post(
+        "role",
+        "roles",
+        thing(
+            "Role",
+            "r",
+            "rbac.authorization.k8s.io/v1",
+            rules=[{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list", "get"]}],
+        ),
+        group="rbac.authorization.k8s.io/v1",
+    )
+    s.post(
+        "role binding",
+        "rolebindings",
+        thing(
+            "RoleBinding",
+            "r",
+            "rbac.authorization.k8s.io/v1",
+            roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"},
+            subjects=[{"kind": "ServiceAccount", "name": "sa", "namespace": "c-subresources"}],
+        ),
+        group="rbac.authorization.k8s.io/v1",
+    )
     s.get("with the token, allowed", "configmaps?labelSelector=none", token="$token", until=(200, None))
     s.post("with the token, create", "configmaps", config("x"), token="$token")
     s.post("who am I", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {}, token="$token")
@@ -235,7 +425,9 @@ def subresources() -> Story:
 
 def _workload(kind: str, version: str, **spec: Any) -> dict[str, Any]:
     template = {"metadata": {"labels": {"app": "w"}}, "spec": {"containers": [{"name": "a", "image": "a"}]}}
-    return thing(kind, "w", version, spec={"selector": {"matchLabels": {"app": "w"}}, "template": template, **spec})
+    return thing(
+        kind, "w", version, spec={"selector": {"matchLabels": {"app": "w"}}, "template": template, **spec}
+    )
 
 
 def filled() -> Story:
@@ -244,8 +436,24 @@ def filled() -> Story:
     pod = {"containers": [{"name": "a", "image": "a"}]}
     full = {
         "restartPolicy": "OnFailure",
-        "containers": [{"name": "a", "image": "a:1", "ports": [{"containerPort": 80}], "livenessProbe": {"httpGet": {"port": 80}}, "readinessProbe": {"exec": {"command": ["x"]}}, "resources": {"limits": {"cpu": "1000m"}}, "env": [{"name": "N", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]}],
-        "volumes": [{"name": "c", "configMap": {"name": "c"}}, {"name": "e"}, {"name": "s", "secret": {"secretName": "s"}}, {"name": "h", "hostPath": {"path": "/x"}}, {"name": "p", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}],
+        "containers": [
+            {
+                "name": "a",
+                "image": "a:1",
+                "ports": [{"containerPort": 80}],
+                "livenessProbe": {"httpGet": {"port": 80}},
+                "readinessProbe": {"exec": {"command": ["x"]}},
+                "resources": {"limits": {"cpu": "1000m"}},
+                "env": [{"name": "N", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+            }
+        ],
+        "volumes": [
+            {"name": "c", "configMap": {"name": "c"}},
+            {"name": "e"},
+            {"name": "s", "secret": {"secretName": "s"}},
+            {"name": "h", "hostPath": {"path": "/x"}},
+            {"name": "p", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}},
+        ],
         "initContainers": [{"name": "i", "image": "i@sha256:" + "0" * 64}],
     }
     job = {"template": {"spec": {**pod, "restartPolicy": "Never"}}}
@@ -302,60 +510,272 @@ def refused() -> Story:
         s.post(name, f"{plural}?dryRun=All", body, group=group)
 
     def pod(**spec: Any) -> dict[str, Any]:
-        return thing("Pod", "w", spec={"automountServiceAccountToken": False, "containers": [{"name": "a", "image": "a"}], **spec})
+        return thing(
+            "Pod",
+            "w",
+            spec={"automountServiceAccountToken": False, "containers": [{"name": "a", "image": "a"}], **spec},
+        )
 
     dry("deployment without anything", "deployments", thing("Deployment", "w", apps), apps)
     dry("deployment with an empty spec", "deployments", thing("Deployment", "w", apps, spec={}), apps)
-    dry("labels do not match", "deployments", _workload("Deployment", apps, selector={"matchLabels": {"app": "x"}}), apps)
+    dry(
+        "labels do not match",
+        "deployments",
+        _workload("Deployment", apps, selector={"matchLabels": {"app": "x"}}),
+        apps,
+    )
     dry("negative replicas", "deployments", _workload("Deployment", apps, replicas=-1), apps)
     dry("unknown strategy", "deployments", _workload("Deployment", apps, strategy={"type": "Frob"}), apps)
-    dry("nothing may move", "deployments", _workload("Deployment", apps, strategy={"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 0}}), apps)
-    dry("surge beyond", "deployments", _workload("Deployment", apps, strategy={"rollingUpdate": {"maxUnavailable": "120%"}}), apps)
-    dry("surge of words", "deployments", _workload("Deployment", apps, strategy={"rollingUpdate": {"maxSurge": "some"}}), apps)
-    dry("recreate with rolling", "deployments", _workload("Deployment", apps, strategy={"type": "Recreate", "rollingUpdate": {"maxSurge": 1}}), apps)
-    dry("deadline too near", "deployments", _workload("Deployment", apps, minReadySeconds=10, progressDeadlineSeconds=5), apps)
+    dry(
+        "nothing may move",
+        "deployments",
+        _workload("Deployment", apps, strategy={"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 0}}),
+        apps,
+    )
+    dry(
+        "surge beyond",
+        "deployments",
+        _workload("Deployment", apps, strategy={"rollingUpdate": {"maxUnavailable": "120%"}}),
+        apps,
+    )
+    dry(
+        "surge of words",
+        "deployments",
+        _workload("Deployment", apps, strategy={"rollingUpdate": {"maxSurge": "some"}}),
+        apps,
+    )
+    dry(
+        "recreate with rolling",
+        "deployments",
+        _workload("Deployment", apps, strategy={"type": "Recreate", "rollingUpdate": {"maxSurge": 1}}),
+        apps,
+    )
+    dry(
+        "deadline too near",
+        "deployments",
+        _workload("Deployment", apps, minReadySeconds=10, progressDeadlineSeconds=5),
+        apps,
+    )
     dry("replicas text", "deployments", _workload("Deployment", apps, replicas="3"), apps)
-    dry("restart policy in a template", "deployments", _workload("Deployment", apps, template={"metadata": {"labels": {"app": "w"}}, "spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "a"}]}}), apps)
-    dry("daemon set surge", "daemonsets", _workload("DaemonSet", apps, updateStrategy={"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 0}}), apps)
-    dry("stateful set policy", "statefulsets", _workload("StatefulSet", apps, podManagementPolicy="Frob"), apps)
+    dry(
+        "restart policy in a template",
+        "deployments",
+        _workload(
+            "Deployment",
+            apps,
+            template={
+                "metadata": {"labels": {"app": "w"}},
+                "spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "a"}]},
+            },
+        ),
+        apps,
+    )
+    dry(
+        "daemon set surge",
+        "daemonsets",
+        _workload(
+            "DaemonSet",
+            apps,
+            updateStrategy={"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 0}},
+        ),
+        apps,
+    )
+    dry(
+        "stateful set policy",
+        "statefulsets",
+        _workload("StatefulSet", apps, podManagementPolicy="Frob"),
+        apps,
+    )
     dry("no containers", "pods", thing("Pod", "w", spec={}))
     dry("container without a name", "pods", pod(containers=[{"image": "a"}]))
     dry("container without an image", "pods", pod(containers=[{"name": "a"}]))
     dry("container twice", "pods", pod(containers=[{"name": "a", "image": "a"}, {"name": "a", "image": "b"}]))
     dry("bad container name", "pods", pod(containers=[{"name": "A_b", "image": "a"}]))
-    dry("bad port", "pods", pod(containers=[{"name": "a", "image": "a", "ports": [{"containerPort": 70000}]}]))
-    dry("bad quantity", "pods", pod(containers=[{"name": "a", "image": "a", "resources": {"limits": {"cpu": "lots"}}}]))
-    dry("request over limit", "pods", pod(containers=[{"name": "a", "image": "a", "resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "2"}}}]))
-    dry("mount of an absent volume", "pods", pod(containers=[{"name": "a", "image": "a", "volumeMounts": [{"name": "v", "mountPath": "/v"}]}]))
+    dry(
+        "bad port", "pods", pod(containers=[{"name": "a", "image": "a", "ports": [{"containerPort": 70000}]}])
+    )
+    dry(
+        "bad quantity",
+        "pods",
+        pod(containers=[{"name": "a", "image": "a", "resources": {"limits": {"cpu": "lots"}}}]),
+    )
+    dry(
+        "request over limit",
+        "pods",
+        pod(
+            containers=[
+                {"name": "a", "image": "a", "resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "2"}}}
+            ]
+        ),
+    )
+    dry(
+        "mount of an absent volume",
+        "pods",
+        pod(containers=[{"name": "a", "image": "a", "volumeMounts": [{"name": "v", "mountPath": "/v"}]}]),
+    )
     dry("unknown restart policy", "pods", pod(restartPolicy="Sometimes"))
-    dry("unknown pull policy", "pods", pod(containers=[{"name": "a", "image": "a", "imagePullPolicy": "Maybe"}]))
+    dry(
+        "unknown pull policy",
+        "pods",
+        pod(containers=[{"name": "a", "image": "a", "imagePullPolicy": "Maybe"}]),
+    )
     dry("negative grace", "pods", pod(terminationGracePeriodSeconds=-1))
     dry("bad env name", "pods", pod(containers=[{"name": "a", "image": "a", "env": [{"name": "a=b"}]}]))
     dry("probe of nothing", "pods", pod(containers=[{"name": "a", "image": "a", "livenessProbe": {}}]))
     dry("service without ports", "services", thing("Service", "w", spec={}))
     dry("service with a bad port", "services", thing("Service", "w", spec={"ports": [{"port": 0}]}))
-    dry("service with two unnamed ports", "services", thing("Service", "w", spec={"ports": [{"port": 1}, {"port": 2}]}))
-    dry("service of an unknown type", "services", thing("Service", "w", spec={"type": "Frob", "ports": [{"port": 1}]}))
+    dry(
+        "service with two unnamed ports",
+        "services",
+        thing("Service", "w", spec={"ports": [{"port": 1}, {"port": 2}]}),
+    )
+    dry(
+        "service of an unknown type",
+        "services",
+        thing("Service", "w", spec={"type": "Frob", "ports": [{"port": 1}]}),
+    )
     dry("service name", "services", thing("Service", "9w", spec={"ports": [{"port": 1}]}))
-    dry("service with an address", "services", thing("Service", "w", spec={"clusterIP": "1.2.3", "ports": [{"port": 1}]}))
+    dry(
+        "service with an address",
+        "services",
+        thing("Service", "w", spec={"clusterIP": "1.2.3", "ports": [{"port": 1}]}),
+    )
     dry("ingress without a rule", "ingresses", thing("Ingress", "w", net, spec={}), net)
-    dry("ingress path", "ingresses", thing("Ingress", "w", net, spec={"rules": [{"http": {"paths": [{"path": "x", "pathType": "Prefix", "backend": {"service": {"name": "s", "port": {"number": 80}}}}]}}]}), net)
-    dry("job restarts always", "jobs", thing("Job", "w", batch, spec={"template": {"spec": {"containers": [{"name": "a", "image": "a"}]}}}), batch)
-    dry("job of negative parallelism", "jobs", thing("Job", "w", batch, spec={"parallelism": -1, "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "a"}]}}}), batch)
-    dry("cron schedule", "cronjobs", thing("CronJob", "w", batch, spec={"schedule": "never", "jobTemplate": {"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "a"}]}}}}}), batch)
-    dry("budget of both", "poddisruptionbudgets", thing("PodDisruptionBudget", "w", "policy/v1", spec={"minAvailable": 1, "maxUnavailable": 1}), "policy/v1")
-    dry("autoscaler the wrong way", "horizontalpodautoscalers", thing("HorizontalPodAutoscaler", "w", "autoscaling/v2", spec={"minReplicas": 5, "maxReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "w"}}), "autoscaling/v2")
-    dry("autoscaler without a target", "horizontalpodautoscalers", thing("HorizontalPodAutoscaler", "w", "autoscaling/v2", spec={"maxReplicas": 3}), "autoscaling/v2")
-    dry("claim without a size", "persistentvolumeclaims", thing("PersistentVolumeClaim", "w", spec={"accessModes": ["ReadWriteOnce"]}))
+    dry(
+        "ingress path",
+        "ingresses",
+        thing(
+            "Ingress",
+            "w",
+            net,
+            spec={
+                "rules": [
+                    {
+                        "http": {
+                            "paths": [
+                                {
+                                    "path": "x",
+                                    "pathType": "Prefix",
+                                    "backend": {"service": {"name": "s", "port": {"number": 80}}},
+                                }
+                            ]
+                        }
+                    }
+                ]
+            },
+        ),
+        net,
+    )
+    dry(
+        "job restarts always",
+        "jobs",
+        thing("Job", "w", batch, spec={"template": {"spec": {"containers": [{"name": "a", "image": "a"}]}}}),
+        batch,
+    )
+    dry(
+        "job of negative parallelism",
+        "jobs",
+        thing(
+            "Job",
+            "w",
+            batch,
+            spec={
+                "parallelism": -1,
+                "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "a"}]}},
+            },
+        ),
+        batch,
+    )
+    dry(
+        "cron schedule",
+        "cronjobs",
+        thing(
+            "CronJob",
+            "w",
+            batch,
+            spec={
+                "schedule": "never",
+                "jobTemplate": {
+                    "spec": {
+                        "template": {
+                            "spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "a"}]}
+                        }
+                    }
+                },
+            },
+        ),
+        batch,
+    )
+    dry(
+        "budget of both",
+        "poddisruptionbudgets",
+        thing("PodDisruptionBudget", "w", "policy/v1", spec={"minAvailable": 1, "maxUnavailable": 1}),
+        "policy/v1",
+    )
+    dry(
+        "autoscaler the wrong way",
+        "horizontalpodautoscalers",
+        thing(
+            "HorizontalPodAutoscaler",
+            "w",
+            "autoscaling/v2",
+            spec={"minReplicas": 5, "maxReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "w"}},
+        ),
+        "autoscaling/v2",
+    )
+    dry(
+        "autoscaler without a target",
+        "horizontalpodautoscalers",
+        thing("HorizontalPodAutoscaler", "w", "autoscaling/v2", spec={"maxReplicas": 3}),
+        "autoscaling/v2",
+    )
+    dry(
+        "claim without a size",
+        "persistentvolumeclaims",
+        thing("PersistentVolumeClaim", "w", spec={"accessModes": ["ReadWriteOnce"]}),
+    )
     dry("quota of rubbish", "resourcequotas", thing("ResourceQuota", "w", spec={"hard": {"pods": "-1"}}))
-    dry("role of nothing", "roles", thing("Role", "w", "rbac.authorization.k8s.io/v1", rules=[{"apiGroups": [""], "resources": ["pods"], "verbs": []}]), "rbac.authorization.k8s.io/v1")
-    dry("binding to nothing", "rolebindings", thing("RoleBinding", "w", "rbac.authorization.k8s.io/v1", roleRef={}), "rbac.authorization.k8s.io/v1")
-    dry("lease of no time", "leases", thing("Lease", "w", "coordination.k8s.io/v1", spec={"leaseDurationSeconds": 0}), "coordination.k8s.io/v1")
-    dry("event about elsewhere", "events", thing("Event", "w", involvedObject={"kind": "Pod", "name": "p", "namespace": "other"}))
+    dry(
+        "role of nothing",
+        "roles",
+        thing(
+            "Role",
+            "w",
+            "rbac.authorization.k8s.io/v1",
+            rules=[{"apiGroups": [""], "resources": ["pods"], "verbs": []}],
+        ),
+        "rbac.authorization.k8s.io/v1",
+    )
+    dry(
+        "binding to nothing",
+        "rolebindings",
+        thing("RoleBinding", "w", "rbac.authorization.k8s.io/v1", roleRef={}),
+        "rbac.authorization.k8s.io/v1",
+    )
+    dry(
+        "lease of no time",
+        "leases",
+        thing("Lease", "w", "coordination.k8s.io/v1", spec={"leaseDurationSeconds": 0}),
+        "coordination.k8s.io/v1",
+    )
+    dry(
+        "event about elsewhere",
+        "events",
+        thing("Event", "w", involvedObject={"kind": "Pod", "name": "p", "namespace": "other"}),
+    )
     dry("namespace name", "/api/v1/namespaces", thing("Namespace", "a.b"))
     dry("unknown priority", "pods", pod(priorityClassName="none"))
     dry("unknown service account", "pods", pod(serviceAccountName="none"))
-    dry("webhook without anything", "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations", thing("ValidatingWebhookConfiguration", "c-w", "admissionregistration.k8s.io/v1", webhooks=[{"name": "a"}]))
+    dry(
+        "webhook without anything",
+        "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations",
+        thing(
+            "ValidatingWebhookConfiguration",
+            "c-w",
+            "admissionregistration.k8s.io/v1",
+            webhooks=[{"name": "a"}],
+        ),
+    )
     s.post("endpoints are deprecated", "endpoints?dryRun=All", thing("Endpoints", "w"))
     s.patch("unused", "namespaces/none", {}, type=MERGE)
     return s.story
@@ -364,14 +784,34 @@ def refused() -> Story:
 def stored() -> Story:
     """Kinds no controller touches, through some changes."""
     s = Script("stored", "/apis/scheduling.k8s.io/v1/priorityclasses/c-stored")
-    s.post("service", "services", thing("Service", "w", spec={"selector": {"app": "w"}, "ports": [{"name": "a", "port": 80}]}))
+    s.post(
+        "service",
+        "services",
+        thing("Service", "w", spec={"selector": {"app": "w"}, "ports": [{"name": "a", "port": 80}]}),
+    )
     s.patch("service ports", "services/w", {"spec": {"ports": [{"name": "b", "port": 81}]}}, type=STRATEGIC)
     s.patch("service address", "services/w", {"spec": {"clusterIP": "10.96.77.77"}})
     s.patch("service selector", "services/w", {"spec": {"selector": None}})
-    s.patch("service apply", "services/w?fieldManager=m", thing("Service", "w", spec={"ports": [{"name": "a", "port": 80, "protocol": "TCP"}]}), type=APPLY)
+    s.patch(
+        "service apply",
+        "services/w?fieldManager=m",
+        thing("Service", "w", spec={"ports": [{"name": "a", "port": 80, "protocol": "TCP"}]}),
+        type=APPLY,
+    )
     s.get("service table", "services/w", accept=TABLE)
     s.delete("service delete", "services/w")
-    event = thing("Event", "e", involvedObject={"kind": "Pod", "name": "p", "namespace": "c-stored"}, reason="Because", message="it is", type="Normal", count=1, firstTimestamp="2024-01-01T00:00:00Z", lastTimestamp="2024-01-01T00:00:00Z", source={"component": "c"})
+    event = thing(
+        "Event",
+        "e",
+        involvedObject={"kind": "Pod", "name": "p", "namespace": "c-stored"},
+        reason="Because",
+        message="it is",
+        type="Normal",
+        count=1,
+        firstTimestamp="2024-01-01T00:00:00Z",
+        lastTimestamp="2024-01-01T00:00:00Z",
+        source={"component": "c"},
+    )
     s.post("event", "events", event)
     s.post("event again", "events", event)
     s.patch("event count", "events/e", {"count": 2, "lastTimestamp": "2024-01-01T00:00:05Z"}, type=STRATEGIC)
@@ -379,27 +819,99 @@ def stored() -> Story:
     s.get("events of another", "events?fieldSelector=involvedObject.name%3Dq")
     s.get("events of the new kind", "events/e", group="events.k8s.io/v1")
     s.get("events by a wrong field", "events?fieldSelector=message%3Dx")
-    s.post("lease", "leases", thing("Lease", "l", "coordination.k8s.io/v1", spec={"holderIdentity": "a", "leaseDurationSeconds": 15, "renewTime": "2024-01-01T00:00:00.000000Z"}), group="coordination.k8s.io/v1")
+    s.post(
+        "lease",
+        "leases",
+        thing(
+            "Lease",
+            "l",
+            "coordination.k8s.io/v1",
+            spec={
+                "holderIdentity": "a",
+                "leaseDurationSeconds": 15,
+                "renewTime": "2024-01-01T00:00:00.000000Z",
+            },
+        ),
+        group="coordination.k8s.io/v1",
+    )
     s.patch("lease by a bad time", "leases/l", {"spec": {"renewTime": "now"}}, group="coordination.k8s.io/v1")
-    s.patch("lease holder", "leases/l", {"spec": {"holderIdentity": "b", "leaseTransitions": 1}}, group="coordination.k8s.io/v1")
+    s.patch(
+        "lease holder",
+        "leases/l",
+        {"spec": {"holderIdentity": "b", "leaseTransitions": 1}},
+        group="coordination.k8s.io/v1",
+    )
     rb = "rbac.authorization.k8s.io/v1"
-    s.post("role binding", "rolebindings", thing("RoleBinding", "r", rb, roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"}, subjects=[{"kind": "User", "name": "u"}]), group=rb)
+    s.post(
+        "role binding",
+        "rolebindings",
+        thing(
+            "RoleBinding",
+            "r",
+            rb,
+            roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"},
+            subjects=[{"kind": "User", "name": "u"}],
+        ),
+        group=rb,
+    )
     s.patch("role ref is fixed", "rolebindings/r", {"roleRef": {"name": "other"}}, group=rb)
-    s.post("ingress", "ingresses", thing("Ingress", "i", "networking.k8s.io/v1", spec={"defaultBackend": {"service": {"name": "s", "port": {"number": 80}}}}), group="networking.k8s.io/v1")
-    s.patch("ingress class", "ingresses/i", {"spec": {"ingressClassName": "nginx"}}, group="networking.k8s.io/v1")
-    s.patch("ingress status", "ingresses/i/status", {"status": {"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}]}}}, group="networking.k8s.io/v1")
+    s.post(
+        "ingress",
+        "ingresses",
+        thing(
+            "Ingress",
+            "i",
+            "networking.k8s.io/v1",
+            spec={"defaultBackend": {"service": {"name": "s", "port": {"number": 80}}}},
+        ),
+        group="networking.k8s.io/v1",
+    )
+    s.patch(
+        "ingress class", "ingresses/i", {"spec": {"ingressClassName": "nginx"}}, group="networking.k8s.io/v1"
+    )
+    s.patch(
+        "ingress status",
+        "ingresses/i/status",
+        {"status": {"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}]}}},
+        group="networking.k8s.io/v1",
+    )
     s.get("ingress table", "ingresses/i", group="networking.k8s.io/v1", accept=TABLE)
-    s.post("revision", "controllerrevisions", thing("ControllerRevision", "c", "apps/v1", revision=1, data={"x": 1}), group="apps/v1")
+    s.post(
+        "revision",
+        "controllerrevisions",
+        thing("ControllerRevision", "c", "apps/v1", revision=1, data={"x": 1}),
+        group="apps/v1",
+    )
     s.patch("revision data is fixed", "controllerrevisions/c", {"data": {"x": 2}}, group="apps/v1")
     s.patch("revision number", "controllerrevisions/c", {"revision": 2}, group="apps/v1")
-    s.post("priority class", "/apis/scheduling.k8s.io/v1/priorityclasses", thing("PriorityClass", "c-stored", "scheduling.k8s.io/v1", value=7))
+    s.post(
+        "priority class",
+        "/apis/scheduling.k8s.io/v1/priorityclasses",
+        thing("PriorityClass", "c-stored", "scheduling.k8s.io/v1", value=7),
+    )
     s.patch("priority value is fixed", "/apis/scheduling.k8s.io/v1/priorityclasses/c-stored", {"value": 8})
     s.delete("priority class delete", "/apis/scheduling.k8s.io/v1/priorityclasses/c-stored")
-    s.post("network policy", "networkpolicies", thing("NetworkPolicy", "n", "networking.k8s.io/v1", spec={"podSelector": {}, "policyTypes": ["Egress"]}), group="networking.k8s.io/v1")
+    s.post(
+        "network policy",
+        "networkpolicies",
+        thing(
+            "NetworkPolicy", "n", "networking.k8s.io/v1", spec={"podSelector": {}, "policyTypes": ["Egress"]}
+        ),
+        group="networking.k8s.io/v1",
+    )
     s.get("network policies", "networkpolicies", group="networking.k8s.io/v1")
-    release = labelled(thing("Secret", "sh.helm.release.v1.web.v1", type="helm.sh/release.v1", data={"release": "eA=="}), owner="helm", name="web", status="pending-install", version="1")
+    release = labelled(
+        thing("Secret", "sh.helm.release.v1.web.v1", type="helm.sh/release.v1", data={"release": "eA=="}),
+        owner="helm",
+        name="web",
+        status="pending-install",
+        version="1",
+    )
     s.post("helm release", "secrets", release)
-    s.get("helm finds its releases", "secrets?labelSelector=name%3Dweb,owner%3Dhelm,status%20in%20(deployed,pending-install)")
+    s.get(
+        "helm finds its releases",
+        "secrets?labelSelector=name%3Dweb,owner%3Dhelm,status%20in%20(deployed,pending-install)",
+    )
     done = labelled(release, owner="helm", name="web", status="deployed", version="1")
     s.put("helm says deployed", "secrets/sh.helm.release.v1.web.v1", done)
     s.get("helm looks for another", "secrets?labelSelector=name%3Dother,owner%3Dhelm")

@@ -53,7 +53,9 @@ def lists() -> Story:
 
 def watches() -> Story:
     s = Script("watches")
-    s.post("create a", "configmaps", labelled(config("a"), app="x"), save={"first": "metadata.resourceVersion"})
+    s.post(
+        "create a", "configmaps", labelled(config("a"), app="x"), save={"first": "metadata.resourceVersion"}
+    )
     s.post("create b", "configmaps", labelled(config("b"), app="x"))
     s.patch("change a", "configmaps/a", {"data": {"x": "1"}})
     s.patch("a leaves", "configmaps/a", {"metadata": {"labels": {"app": "z"}}})
@@ -67,7 +69,9 @@ def watches() -> Story:
     s.watch("what is there", now)
     s.watch("initial events", f"{now}&{initial}&allowWatchBookmarks=true")
     s.watch("initial events without match", "configmaps?sendInitialEvents=true&allowWatchBookmarks=true")
-    s.watch("match without initial events", "configmaps?resourceVersionMatch=NotOlderThan&resourceVersion=$first")
+    s.watch(
+        "match without initial events", "configmaps?resourceVersionMatch=NotOlderThan&resourceVersion=$first"
+    )
     s.watch("initial events without bookmarks", f"{now}&{initial}")
     s.watch("no initial events", f"{now}&sendInitialEvents=false&resourceVersionMatch=NotOlderThan")
     s.watch("exact", "configmaps?resourceVersion=$first&resourceVersionMatch=Exact&sendInitialEvents=true")
@@ -99,7 +103,9 @@ def forms() -> Story:
     s.get("table with what", "configmaps?labelSelector=app&includeObject=What", accept=TABLE)
     s.get("table of old", "configmaps?labelSelector=app", accept=TABLE.replace("v=v1", "v=v1beta1"))
     s.get("table of nowhere", "configmaps/a", accept=TABLE.replace("v=v1", "v=v9"))
-    s.get("table of nowhere or JSON", "configmaps/a", accept=TABLE.replace("v=v1", "v=v9") + ",application/json")
+    s.get(
+        "table of nowhere or JSON", "configmaps/a", accept=TABLE.replace("v=v1", "v=v9") + ",application/json"
+    )
     s.get("table of what is absent", "configmaps/none", accept=TABLE)
     s.get("empty table", "configmaps?labelSelector=none", accept=TABLE)
     s.get("metadata of one", "configmaps/a", accept=META)

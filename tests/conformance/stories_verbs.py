@@ -116,25 +116,75 @@ def patches() -> Story:
     s.patch("strategic delete", t, gone, type=STRATEGIC)
     new = {"template": {"spec": {"$patch": "replace", "containers": [{"name": "z", "image": "z"}]}}}
     s.patch("strategic replace", t, new, type=STRATEGIC)
-    order = {"template": {"spec": {"$setElementOrder/containers": [{"name": "y"}, {"name": "z"}], "containers": [{"name": "y", "image": "y"}]}}}
+    order = {
+        "template": {
+            "spec": {
+                "$setElementOrder/containers": [{"name": "y"}, {"name": "z"}],
+                "containers": [{"name": "y", "image": "y"}],
+            }
+        }
+    }
     s.patch("strategic order", t, order, type=STRATEGIC)
-    s.patch("strategic without its key", t, {"template": {"spec": {"containers": [{"image": "y"}]}}}, type=STRATEGIC)
+    s.patch(
+        "strategic without its key",
+        t,
+        {"template": {"spec": {"containers": [{"image": "y"}]}}},
+        type=STRATEGIC,
+    )
     s.patch("strategic unknown directive", t, {"template": {"spec": {"$patch": "unknown"}}}, type=STRATEGIC)
     fin = {"metadata": {"finalizers": ["a.io/x", "a.io/y"]}}
     s.patch("strategic finalizers", t, fin, type=STRATEGIC)
-    s.patch("strategic primitive delete", t, {"metadata": {"$deleteFromPrimitiveList/finalizers": ["a.io/x"]}}, type=STRATEGIC)
+    s.patch(
+        "strategic primitive delete",
+        t,
+        {"metadata": {"$deleteFromPrimitiveList/finalizers": ["a.io/x"]}},
+        type=STRATEGIC,
+    )
     s.patch("strategic list", t, [], type=STRATEGIC)
     s.patch("json add", t, [{"op": "add", "path": "/metadata/labels/j", "value": "1"}], type=JSON_PATCH)
-    s.patch("json test and replace", t, [{"op": "test", "path": "/metadata/labels/j", "value": "1"}, {"op": "replace", "path": "/metadata/labels/j", "value": "2"}], type=JSON_PATCH)
-    s.patch("json failed test", t, [{"op": "test", "path": "/metadata/labels/j", "value": "9"}], type=JSON_PATCH)
+    s.patch(
+        "json test and replace",
+        t,
+        [
+            {"op": "test", "path": "/metadata/labels/j", "value": "1"},
+            {"op": "replace", "path": "/metadata/labels/j", "value": "2"},
+        ],
+        type=JSON_PATCH,
+    )
+    s.patch(
+        "json failed test", t, [{"op": "test", "path": "/metadata/labels/j", "value": "9"}], type=JSON_PATCH
+    )
     s.patch("json remove absent", t, [{"op": "remove", "path": "/metadata/labels/none"}], type=JSON_PATCH)
     s.patch("json replace absent", t, [{"op": "replace", "path": "/spec/none", "value": 1}], type=JSON_PATCH)
-    s.patch("json move", t, [{"op": "move", "from": "/metadata/labels/j", "path": "/metadata/labels/k"}], type=JSON_PATCH)
-    s.patch("json copy", t, [{"op": "copy", "from": "/metadata/labels/k", "path": "/metadata/labels/l"}], type=JSON_PATCH)
+    s.patch(
+        "json move",
+        t,
+        [{"op": "move", "from": "/metadata/labels/j", "path": "/metadata/labels/k"}],
+        type=JSON_PATCH,
+    )
+    s.patch(
+        "json copy",
+        t,
+        [{"op": "copy", "from": "/metadata/labels/k", "path": "/metadata/labels/l"}],
+        type=JSON_PATCH,
+    )
     s.patch("json unknown op", t, [{"op": "frob", "path": "/x"}], type=JSON_PATCH)
     s.patch("json that is an object", t, {"op": "add"}, type=JSON_PATCH)
-    s.patch("json index beyond", t, [{"op": "add", "path": "/template/spec/containers/9", "value": {}}], type=JSON_PATCH)
-    s.patch("json with a slash", t, [{"op": "add", "path": "/metadata/annotations", "value": {}}, {"op": "add", "path": "/metadata/annotations/a~1b", "value": "c"}], type=JSON_PATCH)
+    s.patch(
+        "json index beyond",
+        t,
+        [{"op": "add", "path": "/template/spec/containers/9", "value": {}}],
+        type=JSON_PATCH,
+    )
+    s.patch(
+        "json with a slash",
+        t,
+        [
+            {"op": "add", "path": "/metadata/annotations", "value": {}},
+            {"op": "add", "path": "/metadata/annotations/a~1b", "value": "c"},
+        ],
+        type=JSON_PATCH,
+    )
     s.patch("json bad pointer", t, [{"op": "add", "path": "x", "value": 1}], type=JSON_PATCH)
     s.patch("unknown type", t, {}, type="application/unknown-patch+json")
     s.patch("type json", t, {}, type="application/json")
@@ -148,7 +198,9 @@ def patches() -> Story:
 def applies() -> Story:
     s = Script("applies")
 
-    def apply(name: str, body: object, manager: str = "m1", more: str = "", path: str = "configmaps/a") -> None:
+    def apply(
+        name: str, body: object, manager: str = "m1", more: str = "", path: str = "configmaps/a"
+    ) -> None:
         s.patch(name, f"{path}?fieldManager={manager}{more}", body, type=APPLY)
 
     apply("create", config("a", x="1"))
@@ -173,7 +225,12 @@ def applies() -> Story:
     apply("an unknown field", {**config("a"), "wrong": 1})
     apply("an unknown field strictly", {**config("a"), "wrong": 1}, more="&fieldValidation=Strict")
     apply("a wrong type", {**config("a"), "data": "text"})
-    s.patch("YAML", "configmaps/y?fieldManager=m1", raw="apiVersion: v1\nkind: ConfigMap\nmetadata: {name: y}\ndata: {a: b}\n", type=APPLY)
+    s.patch(
+        "YAML",
+        "configmaps/y?fieldManager=m1",
+        raw="apiVersion: v1\nkind: ConfigMap\nmetadata: {name: y}\ndata: {a: b}\n",
+        type=APPLY,
+    )
     s.patch("bad YAML", "configmaps/y?fieldManager=m1", raw="a: [b\n", type=APPLY)
     s.patch("empty", "configmaps/y?fieldManager=m1", raw="", type=APPLY)
     s.patch("a long manager", f"configmaps/y?fieldManager={'m' * 200}", config("y"), type=APPLY)
@@ -182,7 +239,11 @@ def applies() -> Story:
     second = {**_POD_TEMPLATE, "template": {"spec": {"containers": [{"name": "b", "image": "b:2"}]}}}
     apply("one container by another", second, "m2", path="podtemplates/t")
     apply("one container by force", second, "m2", "&force=true", path="podtemplates/t")
-    apply("the first gives up", {**_POD_TEMPLATE, "template": {"spec": {"containers": [{"name": "b", "image": "b:2"}]}}}, path="podtemplates/t")
+    apply(
+        "the first gives up",
+        {**_POD_TEMPLATE, "template": {"spec": {"containers": [{"name": "b", "image": "b:2"}]}}},
+        path="podtemplates/t",
+    )
     twice = {**_POD_TEMPLATE, "template": {"spec": {"containers": [{"name": "b"}, {"name": "b"}]}}}
     apply("a key twice", twice, path="podtemplates/t")
     s.patch("merge after applies", "podtemplates/t?fieldManager=p", {"metadata": {"labels": {"q": "1"}}})
@@ -210,27 +271,51 @@ def options() -> Story:
     for mode in ("Strict", "Warn", "Ignore", "Other"):
         s.post(f"unknown field {mode}", f"configmaps?fieldValidation={mode}&dryRun=All", unknown)
     s.post("unknown field", "configmaps?dryRun=All", unknown)
-    twice = '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"f","name":"g"},"data":{"a":"1","a":"2"}}'
+    twice = (
+        '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"f","name":"g"},"data":{"a":"1","a":"2"}}'
+    )
     for mode in ("Strict", "Warn", "Ignore"):
         s.post(f"a field twice {mode}", f"configmaps?fieldValidation={mode}&dryRun=All", raw=twice)
     deep = {**_POD_TEMPLATE, "template": {"spec": {"containers": [{"name": "a", "img": 1}], "nope": []}}}
     s.post("unknown fields deep", "podtemplates?fieldValidation=Strict", deep)
     s.post("wrong case", "podtemplates?fieldValidation=Strict&dryRun=All", {**_POD_TEMPLATE, "Template": {}})
-    s.patch("strategic with an unknown field", "configmaps/a?fieldValidation=Strict", {"wrong": 1}, type=STRATEGIC)
-    s.patch("json patch with an unknown field", "configmaps/a?fieldValidation=Strict", [{"op": "add", "path": "/wrong", "value": 1}], type=JSON_PATCH)
+    s.patch(
+        "strategic with an unknown field", "configmaps/a?fieldValidation=Strict", {"wrong": 1}, type=STRATEGIC
+    )
+    s.patch(
+        "json patch with an unknown field",
+        "configmaps/a?fieldValidation=Strict",
+        [{"op": "add", "path": "/wrong", "value": 1}],
+        type=JSON_PATCH,
+    )
     s.put("update with a bad option", "configmaps/a?fieldValidation=Other", config("a"))
     s.get("pretty", "configmaps/a?pretty=true")
     s.get("unknown parameter", "configmaps/a?frob=1")
-    s.post("YAML body", "configmaps", raw="apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: yaml\ndata:\n  a: b\n", type="application/yaml")
+    s.post(
+        "YAML body",
+        "configmaps",
+        raw="apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: yaml\ndata:\n  a: b\n",
+        type="application/yaml",
+    )
     s.get("YAML answer", "configmaps/yaml", accept="application/yaml")
-    s.post("YAML strictly", "configmaps?fieldValidation=Strict", raw="metadata:\n  name: y2\ndata:\n  a: b\n  a: c\nwrong: 1\n", type="application/yaml")
+    s.post(
+        "YAML strictly",
+        "configmaps?fieldValidation=Strict",
+        raw="metadata:\n  name: y2\ndata:\n  a: b\n  a: c\nwrong: 1\n",
+        type="application/yaml",
+    )
     return s.story
 
 
 def deletes() -> Story:
     s = Script("deletes")
     for name in "abcdef":
-        s.post(f"create {name}", "configmaps", labelled(config(name), app="x" if name in "cd" else "y"), save={f"uid_{name}": "metadata.uid", f"rv_{name}": "metadata.resourceVersion"})
+        s.post(
+            f"create {name}",
+            "configmaps",
+            labelled(config(name), app="x" if name in "cd" else "y"),
+            save={f"uid_{name}": "metadata.uid", f"rv_{name}": "metadata.resourceVersion"},
+        )
     s.delete("wrong uid", "configmaps/a", {"preconditions": {"uid": "11111111-1111-1111-1111-111111111111"}})
     s.delete("wrong version", "configmaps/a", {"preconditions": {"resourceVersion": "1"}})
     s.delete("right ones", "configmaps/a", {"preconditions": {"uid": "$uid_a", "resourceVersion": "$rv_a"}})
@@ -252,17 +337,25 @@ def deletes() -> Story:
     s.delete("delete held", "configmaps/held")
     s.get("held lives", "configmaps/held")
     s.delete("delete held again", "configmaps/held")
-    s.patch("new finalizer while going", "configmaps/held", {"metadata": {"finalizers": ["example.com/hold", "example.com/new"]}})
+    s.patch(
+        "new finalizer while going",
+        "configmaps/held",
+        {"metadata": {"finalizers": ["example.com/hold", "example.com/new"]}},
+    )
     s.patch("change while going", "configmaps/held", {"data": {"x": "1"}})
     s.patch("let go", "configmaps/held", {"metadata": {"finalizers": None}})
     s.get("held is gone", "configmaps/held")
     s.post("create foreground", "configmaps", config("fg"))
-    s.delete("delete foreground", "configmaps/fg", {"propagationPolicy": "Foreground"}, accept="application/json")
+    s.delete(
+        "delete foreground", "configmaps/fg", {"propagationPolicy": "Foreground"}, accept="application/json"
+    )
     s.get("foreground goes", "configmaps/fg", until=(404, None))
     owner = config("owner")
     s.post("create owner", "configmaps", owner, save={"owner": "metadata.uid"})
     child = config("child")
-    child["metadata"]["ownerReferences"] = [{"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": "$owner"}]
+    child["metadata"]["ownerReferences"] = [
+        {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": "$owner"}
+    ]
     s.post("create child", "configmaps", child)
     s.delete("orphan", "configmaps/owner", {"propagationPolicy": "Orphan"})
     s.get("owner goes", "configmaps/owner", until=(404, None))
@@ -272,7 +365,11 @@ def deletes() -> Story:
     s.delete("background", "configmaps/owner", {"propagationPolicy": "Background"})
     s.get("kid goes", "configmaps/kid", until=(404, None))
     two = {**child["metadata"]["ownerReferences"][0], "controller": True}
-    s.post("two controllers", "configmaps", {"metadata": {"name": "two", "ownerReferences": [two, {**two, "name": "o2", "uid": "u2"}]}})
+    s.post(
+        "two controllers",
+        "configmaps",
+        {"metadata": {"name": "two", "ownerReferences": [two, {**two, "name": "o2", "uid": "u2"}]}},
+    )
     return s.story
 
 

@@ -7,6 +7,7 @@ were written. What is wrong with a body is said in the words of an API server.
 from __future__ import annotations
 
 import json
+import re
 
 import msgspec
 import yaml
@@ -18,6 +19,7 @@ from .json_errors import complaint
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair
 _SHORT_BOOLEANS = {"y": True, "Y": True, "n": False, "N": False}  # YAML 1.1 in full, which PyYAML is not
 
 
@@ -62,7 +64,11 @@ def decode_noting(body: bytes) -> tuple[Json, bool]:
     try:
         value = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadBody(complaint(body) or str(error)) from error
+        why = complaint(body)
+        if why or "out of range" in str(error):
+            raise BadBody(why or str(error)) from error
+        body = _readable(body)
+        value = _decode(body)
     # Written out again a body without repetitions is as long as it was, unless it has spaces, escapes or 1e3.
     if len(_encode(value)) == len(body):
         return value, False
@@ -77,6 +83,12 @@ def decode_noting(body: bytes) -> tuple[Json, bool]:
 
     value = json.loads(body, object_pairs_hook=object_of)
     return value, bool(repeated)
+
+
+def _readable(body: bytes) -> bytes:
+    """JSON whose texts are not quite Unicode, with U+FFFD for what cannot be read."""
+    text = body.decode("utf-8", "replace")
+    return _HALF.sub("\ufffd", json.dumps(json.loads(text), ensure_ascii=False)).encode()
 
 
 def decode_yaml(body: bytes) -> tuple[Json, tuple[str, ...]]:

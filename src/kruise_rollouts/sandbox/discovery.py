@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Callable
 
@@ -205,6 +206,10 @@ def _plain_row(r: Resource) -> JsonObject:
         row["shortNames"] = list(r.short_names)
     if r.categories:
         row["categories"] = list(r.categories)
+    if "create" in r.verbs and "get" in r.verbs:  # what is stored, and in which form
+        group, _, version = r.storage_version.rpartition("/")
+        stored = f"{group}/{version}/{r.kind}".encode()
+        row["storageVersionHash"] = base64.b64encode(hashlib.sha256(stored).digest()[:8]).decode()
     return row
 
 

@@ -13,7 +13,7 @@ class _Broken(Exception):
 
 def complaint(body: bytes) -> str:
     """The message for the first fault of `body`; "" if it is JSON after all."""
-    scanner = _Scanner(body.decode("utf-8", "replace"))
+    scanner = _Scanner(body.decode("latin-1"))  # it reads byte by byte, and shows a byte as a character
     try:
         scanner.document()
     except _Broken as fault:

@@ -9,6 +9,7 @@ from kruise_rollouts.kube.effects import Json, JsonObject
 from kruise_rollouts.kube.errors import Cause
 
 from .resources import Resource
+from .selectors import KEY_RULE
 from .value_check import forbidden, invalid, required
 
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -23,11 +24,6 @@ LABEL_RULE = (
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end "
     "with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
-)
-_KEY_RULE = (
-    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character "
-    "(e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
-    "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
 )
 _VALUE_RULE = (
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
@@ -103,7 +99,7 @@ def _key(field: str, key: str) -> Iterator[Cause]:
         yield invalid(
             field,
             key,
-            f"a valid label key {_KEY_RULE} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",
+            f"a valid label key {KEY_RULE} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",
         )
         return
     prefix, slash, name = key.rpartition("/")
@@ -118,7 +114,7 @@ def _key(field: str, key: str) -> Iterator[Cause]:
     elif len(name) > 63:
         yield invalid(field, key, "name part must be no more than 63 bytes")
     if not _NAME_PART.fullmatch(name):
-        yield invalid(field, key, f"name part {_KEY_RULE}")
+        yield invalid(field, key, f"name part {KEY_RULE}")
 
 
 def _labels(labels: JsonObject) -> Iterator[Cause]:

@@ -16,6 +16,12 @@ from kruise_rollouts.kube.errors import BadRequest
 
 from .resources import Resource
 
+KEY_RULE = (
+    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character "
+    "(e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
+    "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+)
+
 
 class Requirement(Struct, frozen=True):
     """`op` is one of in, notin, exists, absent, gt, lt."""
@@ -61,12 +67,14 @@ def is_label_value(value: str) -> bool:
 
 
 def _checked(requirement: Requirement) -> Requirement:
+    if requirement.key.count("/") > 1:
+        raise BadRequest(
+            f'unable to parse requirement: <nil>: Invalid value: "{requirement.key}": a valid label key {KEY_RULE} '
+            "with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+        )
     if not is_label_key(requirement.key):
         raise BadRequest(
-            f'unable to parse requirement: <nil>: Invalid value: "{requirement.key}": name part must consist of '
-            "alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character "
-            "(e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
-            "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+            f'unable to parse requirement: <nil>: Invalid value: "{requirement.key}": name part {KEY_RULE}'
         )
     for index, value in enumerate(requirement.values):
         if requirement.op in ("gt", "lt"):
@@ -115,9 +123,7 @@ def parse_labels(text: str) -> Selector:
         if tokens[at] == "":
             return tuple(out)
         if tokens[at] != ",":
-            raise BadRequest(
-                f"unable to parse requirement: found '{tokens[at]}', expected: ',' or 'end of string'"
-            )
+            raise BadRequest(f"found '{tokens[at]}', expected: ',' or 'end of string'")
         at += 1
         if tokens[at] == "":
             raise BadRequest("found '', expected: identifier after ','")
@@ -249,6 +255,8 @@ def parse_fields(text: str, resource: Resource) -> Selector:
             found.group(2),
             re.sub(r"\\(.)", r"\1", found.group(3)),
         )
+        if not field and not value:
+            continue
         root, dot, rest = field.partition(".")
         field = (
             f"{_IN_NEW_EVENTS[root]}{dot}{rest}"
