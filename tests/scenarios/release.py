@@ -30,6 +30,20 @@ async def at_step(stage: Stage, step: int, *steps: Object, replicas: int = 10, *
     stage.warnings.clear()
 
 
+async def another_version(stage: Stage, version: str) -> None:
+    """`version` in the middle of a release: it is paused at step 1 again."""
+    before = (await stage.rollout())["status"]["canaryStatus"]["canaryRevision"]
+    await stage.set_version(version)
+
+    async def begun_again() -> bool:
+        status = (await stage.rollout())["status"]
+        sub = status.get("canaryStatus") or {}
+        at = (status.get("currentStepIndex"), status.get("currentStepState"))
+        return sub.get("canaryRevision") not in ("", before, None) and at == (1, "StepPaused")
+
+    await stage.until(f"{version} is paused at step 1", begun_again)
+
+
 async def to_the_end(stage: Stage, version: str = "version-2", pods: int = 10) -> Object:
     """The Deployment after the release, every pause approved on the way."""
 

@@ -91,6 +91,10 @@ class Stage:
         made: Object = msgspec.json.decode(answer)
         return made
 
+    async def json_patch(self, kind: Kind, name: str, ops: list[Object]) -> None:
+        path, body = kind.path(self.ns, name), msgspec.json.encode(ops)
+        await self.api.request("PATCH", path, body=body, content_type="application/json-patch+json")
+
     async def replace(self, kind: Kind, obj: Object) -> Object:
         path = kind.path(self.ns, obj["metadata"]["name"])
         made: Object = msgspec.json.decode(await self.api.request("PUT", path, body=msgspec.json.encode(obj)))

@@ -12,6 +12,7 @@ from kruise_rollouts.api.int_or_percent import is_percent
 from kruise_rollouts.api.rollouts_v1beta1 import Rollout, Style, style_of
 
 from .conditions import STALLED
+from .outcomes import pods_of
 from .plan import updated_limit
 from .settings import is_recreate
 
@@ -114,7 +115,7 @@ def _first_step(new: Deployment, rollout: Rollout) -> str:
     step, total = steps[0], new.replicas
     amount = step.replicas if step.replicas is not None else 0
     pods = updated_limit(amount, total) if isinstance(amount, int) or is_percent(amount) else 0
-    said = f"step 1 of {len(steps)} gives {pods} of {total} pods the new version"
+    said = f"step 1 of {len(steps)} gives {pods} of {pods_of(total)} the new version"
     if rollout.spec.strategy.traffic_routings and step.traffic is not None:
         said += f" and {step.traffic} of the traffic"
     if rollout.spec.strategy.paused:

@@ -30,6 +30,7 @@ from kruise_rollouts.core.batch_counts import REFRESH_SECONDS, counted, is_enoug
 from kruise_rollouts.core.batch_labels import label_writes
 from kruise_rollouts.core.conditions import STALLED, set_condition, without
 from kruise_rollouts.core.marks import give_back
+from kruise_rollouts.core.outcomes import pods_of
 from kruise_rollouts.core.snapshot import BatchSnapshot
 from kruise_rollouts.core.workloads import Ending
 from kruise_rollouts.kube.effects import Decision, Note, Patch, Write
@@ -310,9 +311,8 @@ def _told(seen: BatchSnapshot) -> tuple[Note, ...]:
         seen.release.status.canary_status.current_batch,
         len(seen.release.spec.release_plan.batches),
     )
-    told = (
-        f"batch {batch + 1} of {count} is ready: {seen.workload.state.updated_ready} pods of the new revision"
-    )
+    pods = pods_of(seen.workload.state.updated_ready)
+    told = f"batch {batch + 1} of {count} is ready: {pods} of the new revision"
     return (Note(seen.ref, EventReason.PROGRESSING, told),)
 
 

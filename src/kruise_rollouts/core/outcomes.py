@@ -61,6 +61,11 @@ def natural_next(index: int, steps: int) -> int:
     return index + 1 if index < steps else -1
 
 
+def pods_of(count: int) -> str:
+    """A number of pods in words."""
+    return "1 pod" if count == 1 else f"{count} pods"
+
+
 def tell(
     seen: RolloutSnapshot,
     message: str,

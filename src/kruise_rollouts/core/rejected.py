@@ -36,7 +36,7 @@ def held_message(seen: RolloutSnapshot) -> str:
     meta = seen.rollout.metadata
     return (
         f"Rollout is held at step 0: revision {seen.sub.updated_revision} was rolled back before. Apply another "
-        f"revision, or release it with: kubectl kruise rollout approve rollouts/{meta.name} -n {meta.namespace}"
+        f"revision, or release it with: kubectl kruise rollout approve rollout/{meta.name} -n {meta.namespace}"
     )
 
 

@@ -35,6 +35,7 @@ from kruise_rollouts.core.outcomes import (
     Out,
     move,
     natural_next,
+    pods_of,
     stay,
     tell,
     with_progress,
@@ -87,7 +88,7 @@ def _started(seen: RolloutSnapshot) -> str:
     first = seen.workload.planned(seen.steps[0].replicas or 0)
     return (
         f"release of revision {state.update_revision} begins: step 1/{len(seen.steps)} wants "
-        f"{first} of {state.replicas} pods"
+        f"{first} of {pods_of(state.replicas)}"
     )
 
 

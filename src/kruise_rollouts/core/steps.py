@@ -18,6 +18,7 @@ from kruise_rollouts.core.outcomes import (
     Out,
     move,
     natural_next,
+    pods_of,
     stay,
     tell,
     with_progress,
@@ -91,11 +92,12 @@ def _metrics_analysis(seen: RolloutSnapshot) -> Out:
 
 def _reached(seen: RolloutSnapshot) -> tuple[Note, ...]:
     sub, meta = seen.sub, seen.rollout.metadata
-    pods = f"{sub.updated_ready_replicas} pods of revision {sub.updated_revision} are ready"
+    ready = sub.updated_ready_replicas
+    pods = f"{pods_of(ready)} of revision {sub.updated_revision} {'is' if ready == 1 else 'are'} ready"
     if seen.step.pause.duration is not None:
         then = f"the next step begins in {seen.step.pause.duration}s"
     else:
-        then = f"go on with: kubectl kruise rollout approve rollouts/{meta.name} -n {meta.namespace}"
+        then = f"go on with: kubectl kruise rollout approve rollout/{meta.name} -n {meta.namespace}"
     return tell(seen, f"step {sub.current_step_index}/{len(seen.steps)} done, {pods}; {then}")
 
 
@@ -111,8 +113,9 @@ def _paused(seen: RolloutSnapshot) -> Out:
         return move(seen, with_step(seen, current_step_state=S.READY, last_update_time=seen.now))
     duration = seen.step.pause.duration
     if duration is None:
-        return stay(seen, message=f"{where(seen)}, and you need manually confirm to enter the next step")
-    message = f"{where(seen)}, and wait duration({duration} seconds) to enter the next step"
+        message = f"{where(seen)}, and you need manually confirm to enter the next step{_beyond(seen)}"
+        return stay(seen, message=message)
+    message = f"{where(seen)}, and wait duration({duration} seconds) to enter the next step{_beyond(seen)}"
     since = seen.sub.last_update_time
     if since is None:
         return move(seen, replace(with_step(seen, last_update_time=seen.now), message=message))
@@ -120,6 +123,18 @@ def _paused(seen: RolloutSnapshot) -> Out:
     if seen.now < due:
         return stay(seen, message=message, wake_at=due)
     return move(seen, with_step(seen, current_step_state=S.READY, last_update_time=seen.now))
+
+
+def _beyond(seen: RolloutSnapshot) -> str:
+    """That more pods are new than the step asks for, which nothing takes back.
+
+    After a jump back; or after a scale to 0, from where the Deployment controller starts new pods only.
+    """
+    assert seen.workload is not None
+    asked, new = seen.workload.planned(seen.step.replicas or 0), seen.sub.updated_replicas
+    if new <= asked:
+        return ""
+    return f"; {new} of {pods_of(seen.workload.state.replicas)} are new, the step asks for {asked}"
 
 
 def _ready(seen: RolloutSnapshot) -> Out:
