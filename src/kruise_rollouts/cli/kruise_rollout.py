@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from collections.abc import Sequence
 from kruise_rollouts import __version__
 
 from .errors import CommandError, refusal
+from .loops import run
 
 DEMO_RATE = 20.0
 # Accepted so that existing manifests and charts start; they have nothing to set here.
@@ -129,7 +129,7 @@ def _manager(command: argparse.ArgumentParser) -> None:
 def _demo(flags: argparse.Namespace) -> None:
     from .lab import run_demo
 
-    asyncio.run(run_demo(_rate(flags)))
+    run(run_demo(_rate(flags)))
 
 
 def _run_sandbox(flags: argparse.Namespace) -> None:
@@ -143,7 +143,7 @@ def _run_sandbox(flags: argparse.Namespace) -> None:
         rbac=flags.rbac,
         controller=not flags.no_controller,
     )
-    asyncio.run(run_sandbox(given))
+    run(run_sandbox(given))
 
 
 def _rate(flags: argparse.Namespace) -> float:
@@ -162,7 +162,7 @@ def _run_manager(flags: argparse.Namespace) -> None:
         webhook_options,
     )
 
-    from .serve import Serving, namespace_of, run
+    from .serve import Serving, namespace_of, serve
 
     try:
         for flag in ("metrics-bind-address", "health-probe-bind-address"):
@@ -180,18 +180,18 @@ def _run_manager(flags: argparse.Namespace) -> None:
         )
     except OptionError as error:
         raise refusal(str(error)) from None
-    run(Serving(options, flags.kubeconfig, flags.context, flags.verbosity, flags.log_format))
+    run(serve(Serving(options, flags.kubeconfig, flags.context, flags.verbosity, flags.log_format)))
 
 
 def _run_install(flags: argparse.Namespace) -> None:
     from .setup import Setup, install_into
 
     given = Setup(flags.kubeconfig, flags.context, flags.namespace, flags.webhook_url, flags.print_only)
-    asyncio.run(install_into(given))
+    run(install_into(given))
 
 
 def _run_uninstall(flags: argparse.Namespace) -> None:
     from .setup import Setup, uninstall_from
 
     given = Setup(flags.kubeconfig, flags.context, flags.namespace, with_data=flags.with_data)
-    asyncio.run(uninstall_from(given))
+    run(uninstall_from(given))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
+import errno
+import gc
+import os
 import signal
 import sys
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from msgspec import Struct
 
@@ -22,11 +22,12 @@ from kruise_rollouts.operator.webhook_configurations import Target
 from kruise_rollouts.runtime.clock import RateClock, WallClock, cancelled
 from kruise_rollouts.sandbox.callers import AppCaller, HttpCaller, Services
 from kruise_rollouts.sandbox.direct import DirectApi
-from kruise_rollouts.sandbox.listen import Listener, kubeconfig, make_identity, write_kubeconfig
+from kruise_rollouts.sandbox.listen import Listener
 from kruise_rollouts.sandbox.request import User
 from kruise_rollouts.sandbox.sandbox import Sandbox
 
 from .errors import CommandError, refusal
+from .home import Home, home
 from .live import View, view_for_here
 from .person import Person, Picture
 from .story import STORY, Act
@@ -52,11 +53,19 @@ def _clock(rate: float) -> Clock:
 
 
 @asynccontextmanager
-async def lab(flags: LabFlags, clock: Clock, root_ca: str = "") -> AsyncIterator[Sandbox]:
-    """A running sandbox, with the manager in it if wanted. `root_ca`: as Sandbox."""
-    outside = HttpCaller(lambda host, port: Services(sandbox.server.store)(host, port))
+async def lab(flags: LabFlags, clock: Clock, place: Home | None = None) -> AsyncIterator[Sandbox]:
+    """A running sandbox, with the manager in it if wanted. `place` None: nobody reaches it from outside."""
+    outside = HttpCaller(lambda host, port: Services(sandbox.server.store)(host, port))  # noqa: PLW0108 (sandbox comes next)
     caller = AppCaller(clock, outside)
-    sandbox = Sandbox(clock, nodes=flags.nodes, caller=caller, rbac=flags.rbac, root_ca=root_ca)
+    sandbox = Sandbox(
+        clock,
+        nodes=flags.nodes,
+        caller=caller,
+        rbac=flags.rbac,
+        token=place.token if place is not None else "",
+        data=place.folder / "objects" if place is not None and place.kept else None,
+        root_ca=place.identity.certificate.decode() if place is not None else "",
+    )
     await sandbox.start()
     manager: asyncio.Task[None] | None = None
     try:
@@ -77,31 +86,52 @@ async def lab(flags: LabFlags, clock: Clock, root_ca: str = "") -> AsyncIterator
 
 
 async def run_sandbox(flags: LabFlags) -> None:
-    """Serves until Ctrl-C. Nothing is left behind."""
+    """Serves until Ctrl-C. Raises CommandError if it cannot."""
     clock = _clock(flags.rate)
-    folder = Path(tempfile.mkdtemp(prefix="kruise-sandbox-"))
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with home(flags.data, flags.port, clock.now()) as place:
+        try:
+            async with lab(flags, clock, place) as sandbox:
+                listener = await _listening(sandbox, place)
+                try:
+                    place.publish(listener.url)
+                    _welcome(flags, listener.url, place)
+                    gc.collect()
+                    gc.freeze()  # what is there now stays: no collection need look at it again
+                    await stop.wait()
+                finally:
+                    await listener.stop()
+        except ValueError as error:
+            raise refusal(f"{error}. Choose another --data") from None
+
+
+async def _listening(sandbox: Sandbox, place: Home) -> Listener:
+    listener = Listener(sandbox.server, place.identity, place.port)
     try:
-        identity = await asyncio.to_thread(make_identity, clock.now())
-        async with lab(flags, clock, identity.certificate.decode()) as sandbox:
-            listener = Listener(sandbox.server, identity, flags.port)
-            try:
-                await listener.start()
-            except OSError as error:
-                raise refusal(
-                    f"port {flags.port} cannot be had: {error.strerror}. Choose another with --port, or none"
-                ) from None
-            path = folder / "kubeconfig"
-            write_kubeconfig(path, kubeconfig(listener.url, identity, sandbox.token))
-            print(f"A Kubernetes is listening on {listener.url}. In another terminal:\n", file=sys.stderr)
-            print(f"export KUBECONFIG={path}", flush=True)
-            print(f"\n{_advice(flags)}Ctrl-C ends it and leaves nothing behind.", file=sys.stderr, flush=True)
-            await stop.wait()
-            await listener.stop()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        await listener.start()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            why = "is taken by another program"
+        else:
+            why = f"cannot be had ({os.strerror(error.errno or 0)})"
+        kept = f", where the kubeconfig in {place.folder} points," if place.kept else ""
+        raise refusal(f"port {place.port}{kept} {why}. Choose another with --port") from None
+    return listener
+
+
+def _welcome(flags: LabFlags, url: str, place: Home) -> None:
+    """The line to paste goes to standard output, the rest is for people."""
+    sys.stdout.flush()
+    print(f"A Kubernetes is listening on {url}. In another terminal:\n", file=sys.stderr, flush=True)
+    print(f"export KUBECONFIG={place.kubeconfig}", flush=True)
+    end = (
+        f"Ctrl-C ends it; {place.folder} keeps it"
+        if place.kept
+        else "Ctrl-C ends it and leaves nothing behind"
+    )
+    print(f"\n{_advice(flags)}{end}.", file=sys.stderr, flush=True)
 
 
 def _advice(flags: LabFlags) -> str:

@@ -12,13 +12,14 @@ from kruise_rollouts.views.history import revisions
 from kruise_rollouts.views.progress import Progress, deployment_progress, rollout_progress
 from kruise_rollouts.views.rollout import RolloutView, pod_view, rollout_view, workload_view
 from kruise_rollouts.views.text import describe as describe_text
-from kruise_rollouts.views.text import table
+from kruise_rollouts.views.text import rollout_table, table
 
-from .act import owned_replica_sets, workload_of
+from .act import workload_of
 from .errors import CommandError, refusal, server_error
 from .output import pod_template
 from .resources import Discovery, Named
 from .session import Session
+from .undo import owned_replica_sets
 
 CLEAR = "\033[2J\033[H"
 EXIT_NEEDS_APPROVAL = 3  # of `status --exit-on-pause`: not failed, but a person must act
@@ -114,6 +115,21 @@ def history(session: Session, discovery: Discovery, one: Named, revision: int) -
     print()
 
 
+def rollouts(session: Session, discovery: Discovery, *, every_namespace: bool) -> None:
+    """A table of Rollouts with the pods of their workloads."""
+    served = discovery.find("rollouts.rollouts.kruise.io")
+    items = session.get(served.kind.path("" if every_namespace else session.namespace)).get("items", [])
+    if not items:
+        where = "" if every_namespace else f" in {session.namespace} namespace"
+        print(f"No resources found{where}.", file=sys.stderr)
+        return
+    listed = []
+    for view in map(rollout_view, items):
+        workload = _workload(session, discovery, view)
+        listed.append((view, workload_view(workload) if workload is not None else None))
+    print("\n".join(rollout_table(listed, namespaces=every_namespace)))
+
+
 def describe(
     session: Session,
     discovery: Discovery,
@@ -134,17 +150,21 @@ def describe(
 def _report(
     session: Session, discovery: Discovery, view: RolloutView, now: datetime, colour: bool, every_pod: bool
 ) -> str:
-    workload = None
-    pods: list[JsonObject] = []
-    if view.workload_name:
-        try:
-            served = discovery.by_version(view.workload_api, view.workload_kind)
-            workload = session.get(served.kind.path(view.ns, view.workload_name))
-        except NotFound:
-            workload = None
-        pods = _pods(session, view, every_pod)
+    workload = _workload(session, discovery, view)
+    pods = _pods(session, view, every_pod) if view.workload_name else []
     shown = workload_view(workload) if workload is not None else None
     return describe_text(view, shown, [pod_view(p) for p in pods], now=now, colour=colour)
+
+
+def _workload(session: Session, discovery: Discovery, view: RolloutView) -> JsonObject | None:
+    """The object that a Rollout refers to; None if it is not there."""
+    if not view.workload_name:
+        return None
+    served = discovery.by_version(view.workload_api, view.workload_kind)
+    try:
+        return session.get(served.kind.path(view.ns, view.workload_name))
+    except NotFound:
+        return None
 
 
 def _pods(session: Session, view: RolloutView, every_pod: bool) -> list[JsonObject]:

@@ -14,9 +14,10 @@ from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.errors import NotAcceptable, NotFound
 from kruise_rollouts.kube.objects import Kind
 
-from .errors import refusal
+from .errors import CommandError, refusal
 from .session import Session
 
+OURS = "rollouts.kruise.io"  # of several groups with a "rollout", as with Argo Rollouts, ours is meant
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
 
 
@@ -77,15 +78,15 @@ class Discovery:
         for exact in (True, False):
             hits = [s for s in self.all() if _names(s, wanted, exact)]
             if hits:
-                return next((s for s in hits if s.preferred), hits[0])
-        raise refusal(f'the server doesn\'t have a resource type "{word}"')
+                return min(hits, key=lambda s: (s.group != OURS, not s.preferred))
+        raise _unknown_type(word)
 
     def by_version(self, api_version: str, kind: str) -> Served:
         """The type of a manifest. Raises CommandError if it is not served."""
         for served in self.all():
             if served.kind.api_version == api_version and served.kind.kind == kind:
                 return served
-        raise refusal(f'no matches for kind "{kind}" in version "{api_version}"')
+        raise refusal(f'no matches for kind "{kind}" in version "{api_version}"' + _hint(api_version))
 
     def _read(self, root: str) -> Iterable[Served]:
         try:
@@ -110,6 +111,17 @@ class Discovery:
                 if "/" not in r["name"]:
                     kind = Kind(version, r["kind"], r["name"], bool(r.get("namespaced")))
                     yield Served(kind, r.get("singularName", ""), tuple(r.get("shortNames") or ()), preferred)
+
+
+def _unknown_type(word: str) -> CommandError:
+    hint = _hint(OURS) if word.lower().partition(".")[0] in ("rollout", "rollouts") else ""
+    return refusal(f'the server doesn\'t have a resource type "{word}"{hint}')
+
+
+def _hint(api_version: str) -> str:
+    if api_version.partition("/")[0] != OURS:
+        return ""
+    return "\nKruise Rollouts is not installed in this cluster, or not visible to you: see `kruise-rollout install -h`"
 
 
 def _aggregated(answer: JsonObject) -> Iterable[Served]:

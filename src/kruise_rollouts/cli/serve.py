@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import socket
 import sys
@@ -162,17 +161,6 @@ def _names(namespace: str, webhook: WebhookOptions) -> tuple[str, ...]:
     """What the certificate is for; the first is its subject."""
     subject = webhook.host or f"{webhook.service}.{namespace}.svc"
     return (subject, "localhost") if subject != "localhost" else (subject,)
-
-
-def run(flags: Serving) -> None:
-    """serve(), on the fastest event loop that is installed."""
-    try:
-        import uvloop
-
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(flags))
-    except ImportError:
-        asyncio.run(serve(flags))
 
 
 def namespace_of(environ: dict[str, str]) -> str:

@@ -1,15 +1,9 @@
-"""One person's connection to one API server, blocking: what a command line needs and no more.
-
-http.client instead of runtime/client.py, because a plugin that is typed all day must start in a tenth of a second.
-"""
+"""One person's talk with one API server, blocking: what a command line needs and no more. Sockets are wire.py's."""
 
 from __future__ import annotations
 
 import http.client
 import re
-import ssl
-import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -21,11 +15,14 @@ from msgspec import Struct
 from kruise_rollouts import __version__
 from kruise_rollouts.kube.effects import Json, JsonObject
 from kruise_rollouts.kube.errors import Unauthorized, Unavailable, error_of
-from kruise_rollouts.runtime.clock import WallClock
+from kruise_rollouts.runtime import wall
 from kruise_rollouts.runtime.credentials import CredentialError, Fixed, Proof, basic, bearer
 from kruise_rollouts.runtime.kubeconfig import Connection, KubeconfigError, connect
 
+from .durations import seconds
 from .errors import CommandError, refusal
+from .output import warn
+from .wire import open_wire, send, unreachable
 
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
@@ -47,7 +44,6 @@ class Session:
     """Requests to the API server. Raises ApiError when it refuses, CommandError when it cannot be reached."""
 
     def __init__(self, flags: SessionFlags) -> None:
-        self._clock = WallClock()
         values = flags.values
         try:
             self._connection = _overridden(
@@ -61,10 +57,10 @@ class Session:
         self._open: http.client.HTTPConnection | None = None
 
     def now(self) -> datetime:
-        return self._clock.now()
+        return wall.now()
 
     def mono(self) -> float:
-        return self._clock.mono()
+        return wall.mono()
 
     def get(
         self, path: str, *, params: Mapping[str, str] | None = None, accept: str = "application/json"
@@ -97,17 +93,13 @@ class Session:
             "watch": "1", "fieldSelector": f"metadata.name={name}", "resourceVersion": resource_version,
             "timeoutSeconds": str(left), "allowWatchBookmarks": "true",
         }  # fmt: skip
-        wire = self._connect(left + 10.0)
         try:
-            answer = self._send(wire, "GET", path, params, None, {"Accept": "application/json"})
-            if answer.status >= 400:
-                raise error_of(answer.status, answer.read())
-            while line := answer.readline():
-                event = msgspec.json.decode(line)
-                if event["type"] == "ERROR":
-                    raise error_of(event["object"].get("code", 500), msgspec.json.encode(event["object"]))
-                if event["type"] != "BOOKMARK":
-                    yield event
+            wire = open_wire(self._connection, self._proof(), left + 10.0)
+        except (OSError, http.client.HTTPException) as error:
+            raise Unavailable(str(error)) from None
+        try:
+            self._send(wire, "GET", path, params, None, {"Accept": "application/json"})
+            yield from _events(wire.getresponse())
         except (OSError, http.client.HTTPException) as error:
             raise Unavailable(str(error)) from None
         finally:
@@ -127,34 +119,51 @@ class Session:
         if body is not None:
             headers["Content-Type"] = content_type
         answer, data = self._round_trip(method, path, params or {}, body, headers)
-        for text in WARNING.findall(answer.headers.get("Warning", "") or ""):
-            print(f"Warning: {text}", file=sys.stderr)
+        for given in answer.headers.get_all("Warning") or ():
+            for text in WARNING.findall(given):
+                warn(text.replace('\\"', '"'))
         if answer.status >= 400:
             error = error_of(answer.status, data)
             if isinstance(error, Unauthorized):
-                raise CommandError("error: You must be logged in to the server (Unauthorized)")
+                raise self._stranger()
             raise error
-        found: JsonObject = msgspec.json.decode(data)
+        try:
+            found: JsonObject = msgspec.json.decode(data)
+        except msgspec.DecodeError:
+            place = self._connection.server
+            raise refusal(
+                f"{place} does not answer as a Kubernetes API server does; check the address"
+            ) from None
         return found
+
+    def _stranger(self) -> CommandError:
+        source = self._connection.source
+        return CommandError(
+            "error: You must be logged in to the server (Unauthorized)\n"
+            f"{self._connection.server} does not accept the credentials of {source}: they may be wrong or have "
+            "expired; log in again, or choose another --context"
+        )
 
     def _round_trip(
         self, method: str, path: str, params: Mapping[str, str], body: bytes | None, headers: dict[str, str]
     ) -> tuple[http.client.HTTPResponse, bytes]:
         """One request on the kept connection; on a fresh one if the server has closed that meanwhile."""
-        kept = self._open is not None
-        wire = self._open or self._connect(self._seconds)
-        self._open = wire
+        kept = self._open
         try:
-            answer = self._send(wire, method, path, params, body, headers)
+            wire = kept or open_wire(self._connection, self._proof(), self._seconds)
+            self._open = wire
+            self._send(wire, method, path, params, body, headers)
+            answer = wire.getresponse()
             return answer, answer.read()
-        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
-            wire.close()
+        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError) as error:
             self._open = None
-            if kept:
-                return self._round_trip(method, path, params, body, headers)
-            raise self._unreachable("the connection was closed without an answer") from None
+            if kept is None:
+                raise unreachable(self._connection, error) from None
+            kept.close()
+            return self._round_trip(method, path, params, body, headers)
         except (OSError, http.client.HTTPException) as error:
-            raise self._unreachable(str(error)) from None
+            self._open = None
+            raise unreachable(self._connection, error) from None
 
     def _send(
         self,
@@ -164,18 +173,13 @@ class Session:
         params: Mapping[str, str],
         body: bytes | None,
         headers: dict[str, str],
-    ) -> http.client.HTTPResponse:
+    ) -> None:
         target = urlsplit(self._connection.server).path.rstrip("/") + quote(path, safe="/:=,@")
         if params:
             target += "?" + urlencode(params)
-        sent = {
-            "User-Agent": f"kubectl-kruise/{__version__}",
-            **self._proof().headers,
-            **self._extra,
-            **headers,
-        }
-        wire.request(method, target, body=body, headers=sent)
-        return wire.getresponse()
+        agent = {"User-Agent": f"kubectl-kruise/{__version__}"}
+        sent = {**agent, **self._proof().headers, **headers}
+        send(wire, method, target, [*sent.items(), *self._extra], body)
 
     def _proof(self) -> Proof:
         credentials = self._connection.credentials
@@ -184,34 +188,16 @@ class Session:
         except CredentialError as error:
             raise refusal(str(error)) from None
 
-    def _connect(self, seconds: float) -> http.client.HTTPConnection:
-        url = urlsplit(self._connection.server)
-        if not url.hostname or url.scheme not in ("http", "https"):
-            raise refusal(f'the server address "{self._connection.server}" is not an http(s) URL')
-        if url.scheme == "http":
-            return http.client.HTTPConnection(url.hostname, url.port, timeout=seconds)
-        return http.client.HTTPSConnection(url.hostname, url.port, timeout=seconds, context=self._tls())
 
-    def _tls(self) -> ssl.SSLContext:
-        connection, proof = self._connection, self._proof()
-        context = ssl.create_default_context(cadata=connection.ca or None)
-        if connection.insecure:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if proof.certificate:
-            with tempfile.NamedTemporaryFile() as pair:  # the ssl module reads certificates from files only
-                pair.write(proof.certificate + b"\n" + proof.key)
-                pair.flush()
-                context.load_cert_chain(pair.name)
-        return context
-
-    def _unreachable(self, why: str) -> CommandError:
-        url = urlsplit(self._connection.server)
-        if "refused" in why:
-            return CommandError(
-                f"The connection to the server {url.netloc} was refused - did you specify the right host or port?"
-            )
-        return CommandError(f"Unable to connect to the server {url.netloc}: {why}")
+def _events(answer: http.client.HTTPResponse) -> Iterator[JsonObject]:
+    if answer.status >= 400:
+        raise error_of(answer.status, answer.read())
+    while line := answer.readline():
+        event = msgspec.json.decode(line)
+        if event["type"] == "ERROR":
+            raise error_of(event["object"].get("code", 500), msgspec.json.encode(event["object"]))
+        if event["type"] != "BOOKMARK":
+            yield event
 
 
 def _overridden(connection: Connection, flags: SessionFlags) -> Connection:
@@ -243,16 +229,16 @@ def _file(path: str) -> bytes:
         raise refusal(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _impersonation(flags: SessionFlags) -> dict[str, str]:
-    headers = {
-        "Impersonate-User": flags.values.get("as", ""),
-        "Impersonate-Uid": flags.values.get("as_uid", ""),
-    }
-    if flags.as_groups:
-        headers["Impersonate-Group"] = flags.as_groups[0]
-    return {k: v for k, v in headers.items() if v}
+def _impersonation(flags: SessionFlags) -> list[tuple[str, str]]:
+    one = [
+        ("Impersonate-User", flags.values.get("as", "")),
+        ("Impersonate-Uid", flags.values.get("as_uid", "")),
+    ]
+    return [(name, value) for name, value in one if value] + [
+        ("Impersonate-Group", g) for g in flags.as_groups
+    ]
 
 
 def _timeout(text: str) -> float:
-    digits = text.removesuffix("s")
-    return float(digits) if digits.replace(".", "", 1).isdigit() and float(digits) > 0 else REQUEST_SECONDS
+    """Seconds of --request-timeout; "" and "0" mean the usual."""
+    return seconds(text) or REQUEST_SECONDS if text else REQUEST_SECONDS

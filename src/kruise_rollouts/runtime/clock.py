@@ -1,6 +1,6 @@
 """The clocks: the wall, a faster wall, and a virtual event loop that jumps to the next timer.
 
-This is the one place of the code base that reads the time or sleeps. Everything else is handed a
+This and wall.py are the only places of the code base that read the time or sleep. Everything else is handed a
 `kube.protocols.Clock`.
 """
 
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from kruise_rollouts.kube.protocols import Clock
+
+from . import wall
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
@@ -28,10 +29,10 @@ class WallClock:
     """The machine's clock."""
 
     def now(self) -> datetime:
-        return datetime.fromtimestamp(time.time(), UTC)
+        return wall.now()
 
     def mono(self) -> float:
-        return time.monotonic()
+        return wall.mono()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(seconds, 0.0))
@@ -44,14 +45,14 @@ class RateClock:
         if rate <= 0:
             raise ValueError(f"a clock's rate must be above zero, not {rate}")
         self.rate = rate
-        self._start = datetime.fromtimestamp(time.time(), UTC)
-        self._zero = time.monotonic()
+        self._start = wall.now()
+        self._zero = wall.mono()
 
     def now(self) -> datetime:
         return self._start + timedelta(seconds=self.mono())
 
     def mono(self) -> float:
-        return (time.monotonic() - self._zero) * self.rate
+        return (wall.mono() - self._zero) * self.rate
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(seconds, 0.0) / self.rate)

@@ -122,6 +122,18 @@ def pod_table(pods: Sequence[PodView], *, now: datetime, colour: bool) -> list[s
     return table((head, *rows))
 
 
+def rollout_table(
+    rollouts: Sequence[tuple[RolloutView, WorkloadView | None]], *, namespaces: bool
+) -> list[str]:
+    """Rows NAME STRATEGY STATUS STEP STATE UPDATED READY DESIRED, with NAMESPACE first if wanted."""
+    rows = [("NAMESPACE", "NAME", "STRATEGY", "STATUS", "STEP", "STATE", "UPDATED", "READY", "DESIRED")]
+    for r, w in rollouts:
+        counts = (str(w.updated), str(w.ready), str(w.desired)) if w is not None else ("-", "-", "-")
+        place = f"{r.step}/{r.steps_total}"
+        rows.append((r.ns, r.name, r.style, r.phase or "-", place, r.state or "-", *counts))
+    return table([row if namespaces else row[1:] for row in rows])
+
+
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
     """`rows` in columns two spaces apart, the last one unpadded."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
