@@ -126,9 +126,8 @@ class Answers:
         return table.table(resource, rows, meta, form.version)
 
     async def _list_bytes(self, resource: Resource, page: Page) -> bytes:
-        head = _encode(
-            {"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": page.meta}
-        )
+        meta = {"continue": "", **page.meta} if resource.custom else page.meta
+        head = _encode({"kind": resource.list_kind, "apiVersion": resource.api_version, "metadata": meta})
         # Items of built-in lists carry no apiVersion and kind; both come first in every encoded object.
         cut = (
             0

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from kruise_rollouts.kube.effects import JsonObject
+from kruise_rollouts.kube.effects import Json, JsonObject
 from kruise_rollouts.kube.errors import BadRequest, Cause, Details, TooLarge, UnsupportedMediaType
 
 from . import protobuf
+from .bodies import BadBody, decode_json
 from .fields import Expected, check_fields, strict_refusal
 from .patched import read_configuration, read_patch
 from .pipeline import Hooks
@@ -144,12 +145,24 @@ class _DeleteOptions(msgspec.Struct, rename="camel"):
     dry_run: tuple[str, ...] | None = None
 
 
+def _options_in(value: Json) -> _DeleteOptions:
+    """Raises BadRequest for a body of another kind, MsgspecError for one that is no DeleteOptions."""
+    if isinstance(value, dict) and value.get("kind") not in (None, "", "DeleteOptions"):
+        version, kind = value.get("apiVersion") or "", value["kind"]
+        raise BadRequest(
+            f'no kind "{kind}" is registered for version "{version}" in scheme "pkg/runtime/scheme.go:111"'
+        )
+    return msgspec.convert(value, type=_DeleteOptions)
+
+
 def _with_delete_options(call: Call, body: bytes) -> Call:
     try:
         if call.content_type == PROTOBUF:
             given = msgspec.convert(protobuf.decode(body, "v1", "DeleteOptions"), type=_DeleteOptions)
         else:
-            given = msgspec.json.decode(body, type=_DeleteOptions)
+            given = _options_in(decode_json(body))
+    except BadBody as bad:
+        raise BadRequest(f"couldn't get version/kind; json parse error: {bad}") from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, protobuf.Malformed, LookupError) as bad:
         raise BadRequest(f"couldn't get version/kind; json parse error: {bad}") from None
     asked = call.options

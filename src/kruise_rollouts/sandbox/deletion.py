@@ -5,7 +5,7 @@ The server marks; who removes what depends on an object is the garbage collector
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from kruise_rollouts.kube.effects import JsonObject
 
@@ -109,12 +109,17 @@ class Deleter:
         out = {**meta, "deletionGracePeriodSeconds": grace}
         if not deleting or grace < (meta.get("deletionGracePeriodSeconds") or 0):
             out["deletionTimestamp"] = timestamp(now + timedelta(seconds=grace))
-        if not deleting and counts_generation(resource) and meta.get("generation"):
+        crd = resource.storage == _CRDS
+        if not deleting and not crd and counts_generation(resource) and meta.get("generation"):
             out["generation"] = meta["generation"] + 1
         out.pop("finalizers", None)
         if finalizers:
             out["finalizers"] = finalizers
         marked = {**live, "metadata": out}
+        if crd:
+            out.pop("deletionGracePeriodSeconds")
+            if not deleting:
+                marked["status"] = _ending(live.get("status") or {}, now)
         if self._is_namespace(resource):
             out.pop("deletionGracePeriodSeconds")
             marked["status"] = {**(live.get("status") or {}), "phase": "Terminating"}
@@ -150,9 +155,22 @@ class Deleter:
         return {
             "kind": resource.list_kind,
             "apiVersion": resource.api_version,
-            "metadata": page.meta,
+            "metadata": {"continue": "", **page.meta} if resource.custom else page.meta,
             "items": items,
         }
+
+
+def _ending(status: JsonObject, now: datetime) -> JsonObject:
+    """The status of a CRD whose objects are about to be deleted."""
+    condition = {
+        "type": "Terminating",
+        "status": "True",
+        "lastTransitionTime": timestamp(now),
+        "reason": "InstanceDeletionPending",
+        "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+    }
+    others = [c for c in status.get("conditions") or () if c.get("type") != "Terminating"]
+    return {**status, "conditions": [*others, condition]}
 
 
 def _one_of(call: Call, ns: str, name: str) -> Call:

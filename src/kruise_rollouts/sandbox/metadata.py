@@ -178,4 +178,5 @@ def _late_finalizers(meta: JsonObject, was: JsonObject) -> Iterator[Cause]:
     if added:
         shown = ", ".join(f'"{f}"' for f in added)
         why = f"no new finalizers can be added if the object is being deleted, found new finalizers []string{{{shown}}}"
-        yield forbidden("metadata.finalizers", why)
+        cause = forbidden("metadata.finalizers", why)
+        yield from (cause, cause)  # it is checked for the metadata and again for the object

@@ -5,11 +5,19 @@ from __future__ import annotations
 import msgspec
 
 from kruise_rollouts.kube.effects import JsonObject
-from kruise_rollouts.kube.errors import ApiError, BadRequest, Cause, Details, InternalError, TooManyRequests
+from kruise_rollouts.kube.errors import (
+    ApiError,
+    BadRequest,
+    Cause,
+    Conflict,
+    Details,
+    InternalError,
+    TooManyRequests,
+)
 
 from .deletion import Deleter
 from .pipeline import Parts
-from .refusals import conflict, not_found
+from .refusals import not_found
 from .request import Call, Options
 from .resources import Resource
 from .rules import timestamp
@@ -28,11 +36,15 @@ class PodActions:
         self._deleter = deleter
 
     async def bind(self, call: Call) -> JsonObject:
-        """Puts the pod on the node that the Binding names. Raises NotFound, Conflict, BadRequest."""
+        """Puts the pod on the node that the Binding names. Raises NotFound, Conflict, InternalError."""
         target = (call.body or {}).get("target") or {}
         node = target.get("name") or ""
-        if target.get("kind") not in (None, "", "Node") or not node:
-            raise BadRequest("a Binding must name a node as its target")
+        kind = target.get("kind") or ""
+        if kind not in ("", "Node"):
+            why = f'target.kind: Unsupported value: "{kind}": supported values: "Node", "<empty>"'
+            raise InternalError(why, reason="")
+        if not node:
+            raise InternalError("target.name: Required value", reason="")
         given = (call.body or {}).get("metadata") or {}
         if given.get("name", call.name) != call.name:
             raise BadRequest("name in URL does not match name in Binding object")
@@ -57,7 +69,10 @@ class PodActions:
         elif spec.get("schedulingGates"):
             why = f"pod {call.name} has non-empty .spec.schedulingGates"
         if why:
-            raise conflict(call.resource, call.name, why)
+            details = Details(name=call.name, kind="pods/binding")
+            raise Conflict(
+                f'Operation cannot be fulfilled on pods/binding "{call.name}": {why}', details=details
+            )
 
     async def bind_named(self, call: Call) -> JsonObject:
         """The same for a Binding that names its pod itself."""
@@ -154,7 +169,7 @@ class PodActions:
 def _bound(pod: JsonObject, node: str, annotations: JsonObject, now: str) -> JsonObject:
     """The pod on its node."""
     meta, status = pod["metadata"], pod.get("status") or {}
-    new_meta = {**meta, "generation": (meta.get("generation") or 0) + 1}
+    new_meta = {**meta}
     if annotations:
         new_meta["annotations"] = {**(meta.get("annotations") or {}), **annotations}
     scheduled = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now}

@@ -17,7 +17,7 @@ SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 # Built-in kinds whose generation counts changes; of custom resources every one does.
 _COUNTED = frozenset((
-    ("", "pods"), ("", "replicationcontrollers"), ("apps", "deployments"), ("apps", "replicasets"),
+    ("", "pods"), ("", "podtemplates"), ("", "replicationcontrollers"), ("apps", "deployments"), ("apps", "replicasets"),
     ("apps", "statefulsets"), ("apps", "daemonsets"), ("batch", "jobs"), ("batch", "cronjobs"),
     ("networking.k8s.io", "ingresses"), ("networking.k8s.io", "ingressclasses"),
     ("networking.k8s.io", "networkpolicies"), ("policy", "poddisruptionbudgets"),

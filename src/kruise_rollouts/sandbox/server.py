@@ -18,12 +18,12 @@ from kruise_rollouts.runtime.log import log_of
 from .answers import Answers, warnings_of
 from .body import check_options, decode_body
 from .deletion import Deleter
-from .discovery import Discovery
+from .discovery import Discovery, page_not_found
 from .negotiate import ACCEPTED, form_of
 from .pipeline import Hooks, Parts
 from .pod_subresources import PodActions, no_containers
 from .reads import PageExpired, Reader
-from .refusals import no_such_path, not_allowed, status_body
+from .refusals import no_such_path, not_allowed, not_found, status_body
 from .request import SYSTEM, Call, Options, Request, Response, Target, User, options_of, route
 from .resources import Registry, Resource, built_in
 from .rules import NAMESPACES
@@ -147,6 +147,8 @@ class Server:
         self.hooks.authorize(user, target)
         if not target.plural:
             return self._elsewhere(request, target)
+        if target.group and not self.registry.of(target.group, target.version):
+            return page_not_found()
         call_of = self._resource(target)
         options = options_of(request.query, request.headers.get("user-agent", ""))
         form = form_of(request.headers.get("accept", ""), target.verb)
@@ -190,7 +192,7 @@ class Server:
         if target.subresource:
             sub = found.subresource(target.subresource)
             if sub is None:
-                raise no_such_path()
+                raise not_found(found, target.name) if found.custom else no_such_path()
             if target.verb not in sub.verbs:
                 raise not_allowed()
         elif target.verb not in found.verbs or bool(target.name) != (target.verb in _NAMED_VERBS):

@@ -19,7 +19,13 @@ from .structural import ABSENT, Node, old_item, old_property
 
 NO_FIELD = "<nil>"
 _BLOCKING = frozenset(
-    {"FieldValueRequired", "FieldValueTypeInvalid", "FieldValueTooLong", "FieldValueTooMany"}
+    {
+        "FieldValueRequired",
+        "FieldValueTypeInvalid",
+        "FieldValueTooLong",
+        "FieldValueTooMany",
+        "FieldValueNotSupported",
+    }
 )
 _INT_RANGES = {"int32": 1 << 31, "int64": 1 << 63}
 _NAMES = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}

@@ -33,6 +33,8 @@ CREATED_BY_UPDATE = frozenset((
     ("rbac.authorization.k8s.io", "clusterroles"), ("rbac.authorization.k8s.io", "clusterrolebindings"),
     ("scheduling.k8s.io", "priorityclasses"), ("node.k8s.io", "runtimeclasses"),
 ))  # fmt: skip
+# Kinds a PUT changes only if it says which version it has seen; so do custom resources.
+CONDITIONAL = frozenset((("policy", "poddisruptionbudgets"), ("coordination.k8s.io", "leases")))
 _RV = "metadata.resourceVersion"
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -71,6 +73,8 @@ class Writer:
         if causes:
             raise invalid_object(resource, new["metadata"].get("name", ""), causes)
         call.warnings.extend(await parts.hooks.check(self._attempt(call, "CREATE", new, None)))
+        if (body["metadata"].get("resourceVersion") or "0") != "0" and not call.options.dry_run:
+            raise InternalError("resourceVersion should not be set on objects to be created", reason="")
         stored = await parts.save(new, resource)
         name = new["metadata"]["name"]
         if parts.store.entry(*resource.storage, new["metadata"].get("namespace", ""), name) is not None:
@@ -210,9 +214,10 @@ class Writer:
         meta, was = wanted.get("metadata") or {}, live["metadata"]
         resource = call.resource
         version = meta.get("resourceVersion") or ""
-        if version in ("", "0") and resource.custom and call.verb == "update" and call.subresource != "scale":
+        conditional = resource.custom or resource.storage in CONDITIONAL
+        if version in ("", "0") and conditional and call.verb == "update" and call.subresource != "scale":
             cause = Cause("FieldValueInvalid", "Invalid value: 0: must be specified for an update", _RV)
-            raise invalid_object(resource, call.name, (cause,))
+            raise invalid(resource.plural, resource.group, call.name, (cause,))
         if version and not (version.isascii() and version.isdigit()):
             raise InternalError(f'strconv.ParseUint: parsing "{version}": invalid syntax', reason="")
         if version not in ("", "0", was["resourceVersion"]):
