@@ -17,8 +17,9 @@ _NOW = re.compile(r"\b20[2-9]\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 _ADDRESS = re.compile(r"^\d+\.\d+\.\d+\.\d+$")
 _TOO_LARGE = re.compile(r"(Too large resource version: \d+, current: )\d+")
 _MADE = re.compile(r"\b(Made_)[a-z0-9]{5}\b")
-# Objects quoted in messages.
-_QUOTED = re.compile(r'(\\*"(?:resourceVersion|creationTimestamp|time)\\*":\\*")[^"\\]+')
+# Objects shown in messages, as text in quotes or as they are. The order of their keys is not compared.
+_SHOWN = re.compile(r'"\{(?:[^"\\]|\\.)*\}"|(?<=Invalid value: )\[\{.*?\}\](?=: )')
+_QUOTED = re.compile(r'(\\*"(?:resourceVersion|creationTimestamp|time)\\*": ?\\*")[^"\\]+')
 _TIMES = {
     "creationTimestamp",
     "deletionTimestamp",
@@ -128,8 +129,19 @@ class Steady:
         for name, value in self._known.items():
             if len(value) > 4 or (value.isdigit() and len(text) > len(value)):
                 text = re.sub(rf"(?<![\w-]){re.escape(value)}(?![\w-])", f"<{name}>", text)
+        text = _SHOWN.sub(_sorted_keys, text)
         text = _QUOTED.sub(r"\1<now>", _MADE.sub(r"\1<5>", text))
         return _TOO_LARGE.sub(r"\1<rv>", _UID.sub("<uid>", text))
+
+
+def _sorted_keys(shown: re.Match[str]) -> str:
+    try:
+        value = json.loads(shown[0])
+        inner = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return shown[0]
+    text = json.dumps(inner, sort_keys=True)
+    return json.dumps(text) if isinstance(value, str) else text
 
 
 def _order_causes(status: dict[str, Any]) -> None:
