@@ -148,7 +148,7 @@ class Node:
             raw = self.raw.get("additionalProperties")
             if isinstance(raw, dict):
                 self._additional = self._at(raw)
-            elif raw is True or (raw is None and (self.open or not self.properties)):
+            elif raw is True or (raw is None and (self.open or (self.native and not self.properties))):
                 self._additional = DEDUCED
         return self._additional
 

@@ -90,7 +90,8 @@ def _kept(spec: JsonObject, was: JsonObject) -> JsonObject:
         and spec.get("clusterIPs") == was.get("clusterIPs")
         and spec.get("clusterIP") != was.get("clusterIP")
     ):
-        spec.pop("clusterIPs", None)  # whoever writes the one means the other
+        # Who writes the one means the other.
+        spec["clusterIPs"] = [spec["clusterIP"]] if spec.get("clusterIP") else []
     for has, members in _OF_TYPE:
         if was and has(was) and has(spec):
             for member in members:

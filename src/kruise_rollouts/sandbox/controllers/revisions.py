@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 import msgspec
 from msgspec import Struct
 
-from kruise_rollouts.kube.effects import Create, Delete, JsonObject, Patch, Write
+from kruise_rollouts.kube.effects import Create, Delete, Json, JsonObject, Patch, Write
 from kruise_rollouts.kube.objects import CONTROLLER_REVISION, Kind
 
 from . import facts
@@ -32,9 +32,18 @@ class Revisions(Struct, frozen=True):
 
 
 def data_of(workload: JsonObject) -> JsonObject:
-    """What a revision records: a patch that puts its template back."""
+    """What a revision records: a patch that puts its template back.
+
+    Keys are in the order of the alphabet: clients compare the bytes with what they would write themselves.
+    """
     template = facts.spec(workload)["template"]
-    return {"spec": {"template": {**template, "$patch": "replace"}}}
+    return {"spec": {"template": _ordered({**template, "$patch": "replace"})}}
+
+
+def _ordered(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {key: _ordered(value[key]) for key in sorted(value)}
+    return [_ordered(item) for item in value] if isinstance(value, list) else value
 
 
 def template_of(revision: JsonObject) -> JsonObject:
