@@ -20,6 +20,7 @@ import msgspec
 
 from bench.counting import CountingApi
 from kruise_rollouts.kube.effects import JsonObject
+from kruise_rollouts.kube.errors import ApiError
 from kruise_rollouts.kube.objects import DEPLOYMENT, NAMESPACE, POD, ROLLOUT, Kind
 from kruise_rollouts.operator.assembly import Assembly
 from kruise_rollouts.operator.install import ensure, install
@@ -91,22 +92,29 @@ class Client:
         self._handlers.append(handler)
 
     async def watch(self, kind: Kind) -> None:
-        """Follows one kind until cancelled."""
+        """Follows one kind until cancelled. A watch ends when a CRD is installed anew."""
+        while True:
+            await self._watch_once(kind)
+
+    async def _watch_once(self, kind: Kind) -> None:
         listed = msgspec.json.decode(await self.api.request("GET", kind.path(self.ns)))
         for obj in listed["items"]:
             self.seen[(kind.kind, obj["metadata"]["name"])] = obj
         params = {"watch": "1", "resourceVersion": listed["metadata"]["resourceVersion"]}
-        async for raw in self.api.watch(kind.path(self.ns), params, idle_seconds=3600):
-            event = msgspec.json.decode(raw)
-            obj = event["object"]
-            key = (kind.kind, obj["metadata"]["name"])
-            if event["type"] == "DELETED":
-                self.seen.pop(key, None)
-            else:
-                self.seen[key] = obj
-            for handler in self._handlers:
-                handler(event["type"], kind.kind, obj)
-            self._changed.set()
+        with contextlib.suppress(ApiError):
+            async for raw in self.api.watch(kind.path(self.ns), params, idle_seconds=3600):
+                self._take(kind, msgspec.json.decode(raw))
+
+    def _take(self, kind: Kind, event: JsonObject) -> None:
+        obj = event["object"]
+        key = (kind.kind, obj["metadata"]["name"])
+        if event["type"] == "DELETED":
+            self.seen.pop(key, None)
+        else:
+            self.seen[key] = obj
+        for handler in self._handlers:
+            handler(event["type"], kind.kind, obj)
+        self._changed.set()
 
     async def until(self, holds: Callable[[], bool], seconds: float = 60.0) -> float:
         """The time (time.monotonic) at which `holds()` was seen. Raises TimeoutError."""
@@ -143,15 +151,15 @@ class Client:
 
 
 @asynccontextmanager
-async def client(prefix: str) -> AsyncIterator[Client]:
-    """A client in a namespace of its own, watching Pods, Deployments and Rollouts; the namespace goes with it."""
+async def client(prefix: str, kinds: tuple[Kind, ...] = (POD, DEPLOYMENT, ROLLOUT)) -> AsyncIterator[Client]:
+    """A client in a namespace of its own, watching `kinds`; the namespace goes with it."""
     async with HttpApi(connect(), user_agent="kubectl/bench") as api:
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": f"{prefix}-"}}
         made = msgspec.json.decode(
             await api.request("POST", NAMESPACE.path(), body=msgspec.json.encode(body))
         )
         found = Client(api, made["metadata"]["name"])
-        watches = [asyncio.create_task(found.watch(kind)) for kind in (POD, DEPLOYMENT, ROLLOUT)]
+        watches = [asyncio.create_task(found.watch(kind)) for kind in kinds]
         try:
             yield found
         finally:
@@ -198,8 +206,3 @@ def a_rollout(name: str, steps: list[JsonObject]) -> JsonObject:
             "strategy": {"canary": {"steps": steps}},
         },
     }
-
-
-def percentile(values: list[float], share: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

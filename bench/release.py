@@ -14,7 +14,8 @@ import time
 from collections import Counter
 
 from bench.counting import CountingApi, status_writes
-from bench.plane import Client, a_deployment, a_rollout, client, is_ready, manager, percentile
+from bench.figures import percentile
+from bench.plane import Client, a_deployment, a_rollout, client, is_ready, manager
 from kruise_rollouts.kube.objects import DEPLOYMENT, ROLLOUT
 
 STEPS = [{"replicas": 1, "pause": {}}, {"replicas": "50%", "pause": {}}, {"replicas": "100%", "pause": {}}]

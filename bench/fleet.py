@@ -1,0 +1,115 @@
+"""Many Rollouts at once, and at rest: time to Healthy, memory and requests of the real program, time to start there.
+
+    KUBECONFIG=... python -m bench.fleet [rollouts] [pods of each] [pods of nobody]
+
+The pods of nobody are bare and never scheduled: they are there to be looked at by whoever looks at all pods.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterable
+
+from bench.figures import about, row
+from bench.plane import Client, a_deployment, a_rollout, client
+from bench.program import Program, program
+from kruise_rollouts.kube.objects import DEPLOYMENT, POD, ROLLOUT
+
+STEPS = [{"replicas": 1, "pause": {}}, {"replicas": "50%", "pause": {}}, {"replicas": "100%", "pause": {}}]
+AT_ONCE = 32
+REST_SECONDS = 60
+
+
+async def all_of(work: Iterable[Callable[[], Awaitable[None]]]) -> None:
+    """Everything, AT_ONCE at a time."""
+    left = iter(work)
+
+    async def take() -> None:
+        for one in left:
+            await one()
+
+    await asyncio.gather(*(take() for _ in range(AT_ONCE)))
+
+
+async def deployments(seen: Client, count: int, pods: int) -> float:
+    """Makes them; the seconds until all of their pods are ready."""
+    began = time.monotonic()
+    names = [f"app-{n:04}" for n in range(count)]
+    path = DEPLOYMENT.path(seen.ns)
+    await all_of(lambda n=n: seen.send("POST", path, a_deployment(n, pods)) for n in names)  # type: ignore[misc]
+
+    def ready() -> int:
+        found = (o for (kind, _), o in seen.seen.items() if kind == "Deployment")
+        return sum(o.get("status", {}).get("readyReplicas", 0) for o in found)
+
+    return await seen.until(lambda: ready() >= count * pods, 3600) - began
+
+
+async def rollouts(seen: Client, count: int) -> float:
+    """Makes one for each Deployment, all at once; the seconds until all are Healthy."""
+    began = time.monotonic()
+    path = ROLLOUT.path(seen.ns)
+    names = [f"app-{n:04}" for n in range(count)]
+    await all_of(lambda n=n: seen.send("POST", path, a_rollout(n, STEPS)) for n in names)  # type: ignore[misc]
+    return await seen.until(lambda: all(seen.state(n)[0] == "Healthy" for n in names), 3600) - began
+
+
+async def strangers(seen: Client, count: int) -> None:
+    container = {"name": "app", "image": "busybox:1.36"}
+    spec = {"containers": [container], "schedulerName": "nobody"}
+    body = {"apiVersion": "v1", "kind": "Pod", "spec": spec}
+
+    async def one(number: int) -> None:
+        await seen.send("POST", POD.path(seen.ns), {**body, "metadata": {"name": f"stranger-{number:05}"}})
+
+    await all_of(lambda n=n: one(n) for n in range(count))  # type: ignore[misc]
+
+
+async def resting(found: Program) -> str:
+    """Requests a minute, leases not elected for."""
+    before, cpu = await found.requests(), found.cpu_seconds()
+    await asyncio.sleep(REST_SECONDS)
+    sent, busy = await found.requests() - before, found.cpu_seconds() - cpu
+    return f"{sent * 60 / REST_SECONDS:.1f} a minute, {busy / REST_SECONDS:.1%} CPU"
+
+
+async def main(count: int, pods: int, others: int) -> None:
+    print(about())
+    print(f"{count} Rollouts of {pods} pods")
+    async with program() as found, client("fleet", (DEPLOYMENT, ROLLOUT)) as seen:
+        alone = await deployments(seen, count, pods)
+        print(f"the pods alone, without any Rollout: {alone:.1f} s", flush=True)
+        at_once = await rollouts(seen, count)
+        limits = ("< 130 s with the pods", "< 350 s", "780 s")
+        print(row("Rollouts made at once, to all Healthy", f"{at_once:.1f} s", *limits), flush=True)
+        await asyncio.sleep(5)
+        now, most = found.memory()
+        limits = ("< 150 MiB", "249 MiB", "201 MiB")
+        print(row("after that: memory", f"{now:.0f} MiB, most {most:.0f}", *limits))
+        print(row("at rest: requests", await resting(found), "<= 4 a minute", "4"), flush=True)
+        found.process.terminate()
+        await asyncio.to_thread(found.process.wait, 40)
+        await started("started there", "2.1-2.6 s, 330 MiB")
+        if others:
+            await strangers(seen, others)
+            await started(f"next to {others} pods none of ours", "")
+    print(about())
+
+
+async def started(what: str, openkruise: str) -> None:
+    """A new process next to all that."""
+    async with program() as found:
+        await asyncio.sleep(10)
+        now, most = found.memory()
+        print(row(f"{what}: to the first admission", f"{found.ready_after:.2f} s", "< 2 s", openkruise))
+        print(row(f"{what}: memory", f"{now:.0f} MiB, most {most:.0f}", "< 150 MiB, no growth"))
+        print(row(f"{what}: requests", await resting(found), "<= 4 a minute from the start"))
+        if found.complaints():
+            print("it complained:", *found.complaints()[:5], sep="\n  ")
+
+
+if __name__ == "__main__":
+    given = [int(word) for word in sys.argv[1:]]
+    asyncio.run(main(*(given + [1000, 10, 0][len(given) :])))
