@@ -69,4 +69,4 @@ def left_of_ours(deployment: Object) -> list[str]:
     """Annotations and labels of ours that a finished release left behind."""
     meta = deployment["metadata"]
     marks = {**(meta.get("annotations") or {}), **(meta.get("labels") or {})}
-    return [k for k in marks if OURS in k and k != OURS + "workload-type"]
+    return [k for k in marks if OURS in k and k not in (OURS + "workload-type", OURS + "rollout-id")]
