@@ -140,8 +140,7 @@ class Answers:
 
     def _written(self, call: Call, obj: JsonObject, form: Form, status: int) -> Response:
         if form.yaml:
-            text = yaml.dump(obj, Dumper=_Dumper, default_flow_style=False, allow_unicode=True, width=1 << 20)
-            return Response(status, text.encode(), "application/yaml", warnings_of(call))
+            return Response(status, _yaml(obj), "application/yaml", warnings_of(call))
         return Response(status, _encode(obj), headers=warnings_of(call))
 
     async def watch(self, call: Call, form: Form) -> Response:
@@ -176,6 +175,19 @@ def _go(resource: Resource) -> str:
     if resource.custom:
         return "*unstructured.Unstructured"
     return f"*{resource.group.removesuffix('.k8s.io') or 'core'}.{resource.kind}"
+
+
+def as_asked(answer: Response, accept: str) -> Response:
+    """A refusal in YAML for who asks for that first."""
+    if not accept.startswith("application/yaml"):
+        return answer
+    text = _yaml(msgspec.json.decode(answer.body))
+    return msgspec.structs.replace(answer, body=text, content_type="application/yaml")
+
+
+def _yaml(obj: JsonObject) -> bytes:
+    text: str = yaml.dump(obj, Dumper=_Dumper, default_flow_style=False, allow_unicode=True, width=1 << 20)
+    return text.encode()
 
 
 def warnings_of(call: Call) -> tuple[tuple[str, str], ...]:

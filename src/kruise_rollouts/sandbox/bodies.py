@@ -94,7 +94,8 @@ def _readable(body: bytes) -> bytes:
 def decode_yaml(body: bytes) -> tuple[Json, tuple[str, ...]]:
     """The value, and a complaint for each key given twice. Raises BadBody."""
     try:
-        node = yaml.compose(body, Loader=_Loader)
+        loader = _Loader(body)
+        node = loader.get_node() if loader.check_node() else None  # of the first document
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = min(mark.line, body.rstrip().count(b"\n")) + 1 if mark else 1

@@ -23,6 +23,7 @@ ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
 DEFAULT_GRACE_SECONDS = 30
 _CRDS = ("apiextensions.k8s.io", "customresourcedefinitions")
 JOBS = ("batch", "jobs")
+PODS = ("", "pods")
 PODS_STAY = (
     "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or "
     "set propagationPolicy=Orphan to suppress this warning"
@@ -67,6 +68,8 @@ class Deleter:
                 if call.options.dry_run
                 else await parts.load(parts.store.delete(*resource.storage, entry), resource)
             )
+            if resource.storage == PODS:
+                return _stopped(gone, parts.clock.now())
             return gone if resource.plural in _ANSWERED_WITH_OBJECT else _success(resource, gone)
         if call.options.dry_run or marked is live:
             return marked
@@ -158,6 +161,13 @@ class Deleter:
             "metadata": {"continue": "", **page.meta} if resource.custom else page.meta,
             "items": items,
         }
+
+
+def _stopped(pod: JsonObject, now: datetime) -> JsonObject:
+    """A pod that was deleted without grace, as the answer shows it."""
+    meta = pod["metadata"]
+    end = {"deletionTimestamp": timestamp(now), "deletionGracePeriodSeconds": 0}
+    return {**pod, "metadata": {**meta, **end, "generation": (meta.get("generation") or 0) + 1}}
 
 
 def _ending(status: JsonObject, now: datetime) -> JsonObject:

@@ -115,7 +115,6 @@ def first_version(resource: Resource, obj: JsonObject, ns: str) -> JsonObject:
         meta["generation"] = 1
     out = {**obj, "metadata": meta}
     if resource.storage == NAMESPACES:
-        out["spec"] = {**(obj.get("spec") or {}), "finalizers": ["kubernetes"]}
         _label_namespace(meta)
     if resource.has_status and resource.storage not in _STATUS_KEPT:
         out.pop("status", None)
@@ -137,8 +136,10 @@ _JOBS = ("batch", "jobs")
 
 
 def selected(resource: Resource, obj: JsonObject) -> JsonObject:
-    """A new Job with the selector and the pod labels that are made from its uid; anything else as it is."""
+    """A new Job with the selector and the pod labels that are made from its uid, a new namespace with its finalizer."""
     spec = obj.get("spec") or {}
+    if resource.storage == NAMESPACES:
+        return {**obj, "spec": {**spec, "finalizers": ["kubernetes"]}}
     if resource.storage != _JOBS or spec.get("manualSelector") or spec.get("selector"):
         return obj
     meta, template = obj["metadata"], spec.get("template") or {}

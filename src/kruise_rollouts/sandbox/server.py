@@ -6,6 +6,7 @@ watch.py), encode the answer. Other parts join in through `hooks` (pipeline.py);
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from random import Random
 
 import msgspec
@@ -15,7 +16,7 @@ from kruise_rollouts.kube.errors import ApiError, Details, InternalError, NotAcc
 from kruise_rollouts.kube.protocols import Clock
 from kruise_rollouts.runtime.log import log_of
 
-from .answers import Answers, warnings_of
+from .answers import Answers, as_asked, warnings_of
 from .body import check_options, decode_body
 from .deletion import Deleter
 from .discovery import Discovery, page_not_found
@@ -133,15 +134,16 @@ class Server:
 
     async def respond(self, request: Request) -> Response:
         """The answer to an HTTP request; a refusal is an answer too. Never raises ApiError."""
+        warnings: list[str] = []
         try:
-            return await self._respond(request)
+            return await self._respond(request, warnings)
         except ApiError as error:
-            return refusal(error)
+            return as_asked(refusal(error, warnings), request.headers.get("accept", ""))
         except _BUGS as bug:
             log.error("request failed", method=request.method, path=request.path, bug=bug)
             return refusal(InternalError(f"Internal error occurred: {bug}", details=Details()))
 
-    async def _respond(self, request: Request) -> Response:
+    async def _respond(self, request: Request, warnings: list[str]) -> Response:
         target = route(request.method, request.path, request.query)
         user = request.user or self.hooks.authenticate(request.headers)
         self.hooks.authorize(user, target)
@@ -154,7 +156,7 @@ class Server:
         form = form_of(request.headers.get("accept", ""), target.verb)
         if form.shape == "Table" and self._has_no_table(call_of, target.subresource):
             raise NotAcceptable(ACCEPTED)
-        call = self._call(request, target, call_of, options, user)
+        call = self._call(request, target, call_of, options, user, warnings)
         if call.subresource in _STREAMS:
             return self._stream(call)
         if call.verb == "watch":
@@ -203,9 +205,17 @@ class Server:
         return found
 
     def _call(
-        self, request: Request, target: Target, resource: Resource, options: Options, user: User
+        self,
+        request: Request,
+        target: Target,
+        resource: Resource,
+        options: Options,
+        user: User,
+        warnings: list[str],
     ) -> Call:
-        warnings: list[str] = [resource.warning] if resource.warning else []
+        """The request, decoded. What it is to be warned of is added to `warnings`, which a refusal tells as well."""
+        if resource.warning:
+            warnings.append(resource.warning)
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         call = Call(
             verb=target.verb,
@@ -235,11 +245,13 @@ class Server:
         return self.discovery.respond(request)
 
 
-def refusal(error: ApiError) -> Response:
+def refusal(error: ApiError, warnings: Iterable[str] = ()) -> Response:
     """The Status that a refused request is answered with."""
     metadata = {"continue": error.token} if isinstance(error, PageExpired) else None
     headers: tuple[tuple[str, str], ...] = ()
     if error.retry_after is not None:
         headers = (("Retry-After", str(int(error.retry_after))),)
-    headers += tuple(("Warning", f"299 - {quoted(w)}") for w in refusal_warnings(error))
+    headers += tuple(
+        ("Warning", f"299 - {quoted(w)}") for w in dict.fromkeys((*warnings, *refusal_warnings(error)))
+    )
     return Response(error.code or 500, msgspec.json.encode(status_body(error, metadata)), headers=headers)
