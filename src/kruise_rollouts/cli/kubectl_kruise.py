@@ -103,9 +103,11 @@ def _jump(flags: argparse.Namespace) -> None:
 def _status(flags: argparse.Namespace) -> None:
     timeout = seconds(flags.timeout)
     session = session_of(flags)
+    discovery = Discovery(session)
     read.status(
         session,
-        _named(flags, Discovery(session), session),
+        discovery,
+        _named(flags, discovery, session),
         watch=flags.watch,
         timeout=timeout,
         revision=flags.revision,

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.errors import ApiError, Gone, NotFound, Unavailable
-from kruise_rollouts.views.history import revisions
+from kruise_rollouts.views.history import is_held, revisions
 from kruise_rollouts.views.progress import Progress, deployment_progress, rollout_progress
 from kruise_rollouts.views.rollout import RolloutView, pod_view, rollout_view, workload_view
 from kruise_rollouts.views.text import describe as describe_text
@@ -27,6 +27,7 @@ EXIT_NEEDS_APPROVAL = 3  # of `status --exit-on-pause`: not failed, but a person
 
 def status(
     session: Session,
+    discovery: Discovery,
     named: Sequence[Named],
     *,
     watch: bool,
@@ -40,7 +41,7 @@ def status(
             "rollout status is only supported on individual resources and resource collections - "
             f"{len(named)} resources were found"
         )
-    read = _reader(named[0], revision)
+    read = _reader(session, discovery, named[0], revision)
     last = ""
     for obj in follow(session, named[0], timeout=timeout, once=not watch):
         progress = read(obj)
@@ -55,13 +56,30 @@ def status(
             raise CommandError("", EXIT_NEEDS_APPROVAL)
 
 
-def _reader(one: Named, revision: int) -> Callable[[JsonObject], Progress]:
+def _reader(
+    session: Session, discovery: Discovery, one: Named, revision: int
+) -> Callable[[JsonObject], Progress]:
     kind = one.served.kind.kind
     if kind == "Rollout" and one.served.group == "rollouts.kruise.io":
-        return rollout_progress
+        return lambda obj: _rollout_progress(session, discovery, obj)
     if kind == "Deployment":
         return lambda obj: deployment_progress(obj, revision)
-    raise refusal(f"no status viewer has been implemented for {kind}.{one.served.group}")
+    raise refusal(f"no status viewer has been implemented for {one.served.kind_name}")
+
+
+def _rollout_progress(session: Session, discovery: Discovery, obj: JsonObject) -> Progress:
+    """Not over while the workload is held for a release that the Rollout has not yet begun with.
+
+    Admission marks the workload in the very request that changes it, so `status` right after a change waits for it.
+    """
+    progress = rollout_progress(obj)
+    view = rollout_view(obj)
+    if progress.outcome == "waiting" or view.phase != "Healthy":
+        return progress
+    workload = _workload(session, discovery, view)
+    if workload is None or not is_held(workload):
+        return progress
+    return Progress(f'Waiting for rollout "{view.name}" to begin with the new version...', "waiting")
 
 
 def follow(session: Session, one: Named, *, timeout: float, once: bool = False) -> Iterator[JsonObject]:
@@ -94,9 +112,7 @@ def history(session: Session, discovery: Discovery, one: Named, revision: int) -
         raise refusal(f"revision must be a positive integer: {revision}")
     one = workload_of(session, discovery, one)
     if one.served.kind.kind != "Deployment":
-        raise refusal(
-            f'no history viewer has been implemented for "{one.served.kind.kind}.{one.served.group}"'
-        )
+        raise refusal(f'no history viewer has been implemented for "{one.served.kind_name}"')
     deployment = session.get(one.path)
     found = revisions(deployment, owned_replica_sets(session, deployment))
     if revision:

@@ -38,6 +38,11 @@ class Served(Struct, frozen=True):
         """ "deployments.apps", as errors name it."""
         return f"{self.kind.plural}.{self.group}" if self.group else self.kind.plural
 
+    @property
+    def kind_name(self) -> str:
+        """ "Deployment.apps", as errors name a kind."""
+        return f"{self.kind.kind}.{self.group}" if self.group else self.kind.kind
+
     def label(self, name: str) -> str:
         """ "deployment.apps/busybox", as results name it."""
         kind = self.kind.kind.lower()

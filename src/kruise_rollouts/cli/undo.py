@@ -35,8 +35,7 @@ def undo_all(work: Work, named: Sequence[Named], number: int) -> None:
 
 def _undo(work: Work, one: Named, number: int) -> None:
     if one.served.kind.kind != "Deployment":
-        kind = one.served.kind.kind
-        raise refusal(f"no rollbacker has been implemented for {kind}.{one.served.group}")
+        raise refusal(f"no rollbacker has been implemented for {one.served.kind_name}")
     deployment = work.session.get(one.path)
     goal = _goal(work, one, deployment, number)
     if goal is None:

@@ -76,13 +76,18 @@ def target(deployment: JsonObject, found: Sequence[Revision], number: int) -> Re
     if number:
         return next((r for r in found if r.number == number), None)
     meta = deployment["metadata"]
-    if IN_PROGRESS in (meta.get("annotations") or {}):
+    if is_held(deployment):
         stable = (meta.get("labels") or {}).get(STABLE_REVISION)
         began = next((r for r in found if stable and r.hash == stable), None)
         if began is not None:
             return began
     now = without_hash(deployment["spec"]["template"])
     return next((r for r in reversed(found) if r.template != now), None)
+
+
+def is_held(workload: JsonObject) -> bool:
+    """Whether a Rollout releases this workload, or is about to."""
+    return IN_PROGRESS in (workload["metadata"].get("annotations") or {})
 
 
 def restored_annotations(deployment: JsonObject, revision: Revision) -> dict[str, str]:
