@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from server_stage import Client
@@ -10,6 +11,7 @@ from server_stage import Client
 from kruise_rollouts.runtime.clock import LoopClock, run_virtual
 from kruise_rollouts.sandbox.sandbox import Sandbox
 
+JOBS = "/apis/batch/v1/namespaces/default/jobs"
 REVISIONS = "/apis/apps/v1/namespaces/default/controllerrevisions"
 
 
@@ -33,6 +35,26 @@ def test_a_client_that_writes_the_revision_itself_finds_the_same_bytes(plural: s
         (revision,) = (await client.get(REVISIONS)).body["items"]
         mine = {"spec": {"template": {**stored, "$patch": "replace"}}}
         assert json.dumps(revision["data"]) == json.dumps(mine, sort_keys=True)
+        await sandbox.stop()
+
+    run_virtual(main())
+
+
+def test_a_job_that_runs_the_pause_image_never_ends() -> None:
+    def a_job(name: str, image: str) -> dict[str, Any]:
+        spec = {"restartPolicy": "Never", "containers": [{"name": "main", "image": image}]}
+        return {"metadata": {"name": name}, "spec": {"template": {"spec": spec}}}
+
+    async def main() -> None:
+        sandbox = Sandbox(LoopClock(), nodes=1)
+        await sandbox.start()
+        client = Client(sandbox)
+        for name, image in (("waits", "registry.k8s.io/pause:3.10"), ("ends", "busybox")):
+            await client.made(JOBS, a_job(name, image))
+        await sandbox.clock.sleep(60)
+        statuses = {j["metadata"]["name"]: j["status"] for j in (await client.get(JOBS)).body["items"]}
+        assert statuses["waits"]["active"] == 1
+        assert statuses["ends"]["succeeded"] == 1
         await sandbox.stop()
 
     run_virtual(main())

@@ -14,7 +14,7 @@ Stages of a container, in seconds after the pod was bound (D: ready delay, defau
 | 0, image never pulls | waiting ErrImagePull, later ImagePullBackOff | Pending | no |
 
 Annotations of a pod: `sim/ready-delay` ("0.5", "500ms", "3s", "1m", "never"), `sim/ready` ("false"),
-`sim/terminate-delay`, `sim/exit-after` (a delay) with `sim/exit-code`, `sim/crash-loop` ("true": exits with 1 after
+`sim/terminate-delay`, `sim/exit-after` (a delay; pods of a Job end by themselves, but not the image `pause`) with `sim/exit-code`, `sim/crash-loop` ("true": exits with 1 after
 a second, again and again).
 """
 
@@ -38,6 +38,7 @@ PULL_BACKOFF_SECONDS = 10.0  # ErrImagePull turns into ImagePullBackOff
 CRASH_BACKOFF_FIRST, CRASH_BACKOFF_LONGEST = 10.0, 300.0  # seconds
 NEVER = math.inf
 
+_PAUSE = re.compile(r"(^|/)pause(:|@|$)")
 _DELAY = re.compile(r"([0-9]*\.?[0-9]+)\s*(ms|s|m|h)?")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
 
@@ -191,10 +192,16 @@ def _exit_after(pod: JsonObject, knobs: Knobs) -> float:
     """Seconds a container runs before it exits; NEVER for the ordinary kind."""
     notes = facts.annotations_of(pod)
     owner = facts.controller_of(pod)
-    default = knobs.job_seconds if owner is not None and owner.get("kind") == "Job" else NEVER
+    ends = owner is not None and owner.get("kind") == "Job" and not _pauses(pod)
+    default = knobs.job_seconds if ends else NEVER
     if notes.get(CRASH_LOOP) == "true":
         default = 1.0
     return delay_of(notes.get(EXIT_AFTER), default)
+
+
+def _pauses(pod: JsonObject) -> bool:
+    """Whether a container runs the program that Kubernetes has for doing nothing, and never ends."""
+    return any(_PAUSE.search(c.get("image") or "") for c in facts.spec(pod).get("containers") or ())
 
 
 def _exit_code(pod: JsonObject) -> int:
