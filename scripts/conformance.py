@@ -11,10 +11,11 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -75,13 +76,19 @@ def _played(command: list[str], kubeconfig: str) -> list[str]:
     """Its lines, printed as they come."""
     lines = []
     env = {**os.environ, "KUBECONFIG": kubeconfig}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env, start_new_session=True)
+    try:
         assert process.stdout is not None
         for line in process.stdout:
             print(line, end="", flush=True)
             lines.append(line.strip())
+        process.wait()
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # specs that still run when we are told to stop
     return lines
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     sys.exit(main())

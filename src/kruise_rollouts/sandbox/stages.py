@@ -14,8 +14,8 @@ Stages of a container, in seconds after the pod was bound (D: ready delay, defau
 | 0, image never pulls | waiting ErrImagePull, later ImagePullBackOff | Pending | no |
 
 Annotations of a pod: `sim/ready-delay` ("0.5", "500ms", "3s", "1m", "never"), `sim/ready` ("false"),
-`sim/terminate-delay`, `sim/exit-after` (a delay; pods of a Job end by themselves, but not the image `pause`) with `sim/exit-code`, `sim/crash-loop` ("true": exits with 1 after
-a second, again and again).
+`sim/terminate-delay`, `sim/exit-after` (a delay) with `sim/exit-code`, `sim/crash-loop` ("true": exits with 1 after
+a second, again and again). Pods of a Job end by themselves (Knobs.job_seconds), unless they run the image `pause`.
 """
 
 from __future__ import annotations
