@@ -22,10 +22,11 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from kruise_rollouts.runtime.clock import WallClock
 from tests.conformance.asking import Got, Sent, Story, play
 from tests.conformance.recording import FILE, Recorded, Recording, load, save
 from tests.conformance.stories import STORIES
+
+from kruise_rollouts.runtime.clock import WallClock
 
 _CLOCK = WallClock()
 

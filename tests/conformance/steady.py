@@ -159,8 +159,11 @@ def _hide_ages(table: dict[str, Any]) -> None:
     for column in table["columnDefinitions"]:
         column.pop("description", None)
     for row in table["rows"] or ():
-        for index in ages:
-            row["cells"][index] = "<age>"
+        for index, cell in enumerate(row["cells"]):
+            if index in ages:
+                row["cells"][index] = "<age>"
+            elif isinstance(cell, str) and _ADDRESS.match(cell):
+                row["cells"][index] = "<ip>"
 
 
 def _hide_control(obj: dict[str, Any]) -> None:

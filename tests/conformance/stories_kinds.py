@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .asking import APPLY, JSON_PATCH, MERGE, META, STRATEGIC, TABLE, Story
+from .asking import APPLY, JSON_PATCH, META, STRATEGIC, TABLE, Story
 from .script import Script, config, labelled, thing
 
 _GROUP = "conformance.example.com"
@@ -777,7 +777,6 @@ def refused() -> Story:
         ),
     )
     s.post("endpoints are deprecated", "endpoints?dryRun=All", thing("Endpoints", "w"))
-    s.patch("unused", "namespaces/none", {}, type=MERGE)
     return s.story
 
 

@@ -231,9 +231,12 @@ class Server:
         )
         if target.subresource in _STREAMS:
             return call
-        if target.verb in _BODY_VERBS or (target.verb.startswith("delete") and request.body):
+        deleting = target.verb.startswith("delete")  # its options may be in the body
+        if target.verb in _BODY_VERBS:
+            check_options(target.verb, call.options)
+        if target.verb in _BODY_VERBS or (deleting and request.body):
             call = decode_body(call, request.body, self.hooks)
-        if target.verb in _BODY_VERBS or target.verb.startswith("delete"):
+        if deleting:
             check_options(target.verb, call.options)
         return call
 

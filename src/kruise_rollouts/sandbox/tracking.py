@@ -115,7 +115,7 @@ def update(
         left = managed.get(mine)
         take(managed, changed, but=mine)
         owned = union(left.fields, own) if left is not None else own
-        managed[mine] = renewed(left, owned, by[2], stamp(now))
+        managed[mine] = renewed(left, owned, by[2], None if by[3] == "scale" else stamp(now))
 
 
 def empty_of(obj: JsonObject) -> JsonObject:
