@@ -25,8 +25,15 @@ async def is_rolled_back(stage: Stage) -> None:
         return await stage.versions() == {"version-5": 10}
 
     await stage.until("all pods are version-5 again", back)
-    await stage.until_phase("Healthy")
-    assert condition(await stage.rollout(), "Succeeded")["status"] == "False"
+
+    async def cancelled() -> bool:
+        rollout = await stage.rollout()
+        return (
+            condition(rollout, "Succeeded").get("status") == "False"
+            and rollout["status"]["phase"] == "Healthy"
+        )
+
+    await stage.until("the Rollout is Healthy, and says that the release did not succeed", cancelled)
     deployment = await stage.deployment()
     assert left_of_ours(deployment) == [] and not deployment["spec"].get("paused")
     assert deployment["spec"]["strategy"] == ROLLING

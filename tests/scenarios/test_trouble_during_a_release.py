@@ -1,0 +1,100 @@
+"""Pods that die, quotas, namespaces that go, and many releases at once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from kruise_rollouts.kube.errors import NotFound
+from kruise_rollouts.kube.objects import DEPLOYMENT, NAMESPACE, POD, ROLLOUT, Kind
+
+from .release import STEPS, at_step, begin, to_the_end
+from .scenario import scenario
+from .stage import Stage, a_deployment, a_namespace, a_rollout, a_step, version_of
+
+QUOTA = Kind("v1", "ResourceQuota", "resourcequotas")
+
+
+@pytest.mark.parametrize("version", ["version-5", "version-2"])
+@scenario
+async def test_a_pod_that_dies_during_a_pause_comes_back_as_what_it_was(stage: Stage, version: str) -> None:
+    await at_step(stage, 2)
+    dead = next(p for p in await stage.pods() if version_of(p) == version)["metadata"]["name"]
+    await stage.delete(POD, dead)
+
+    async def replaced() -> bool:
+        names = {p["metadata"]["name"] for p in await stage.pods()}
+        assert (await stage.rollout())["status"]["currentStepIndex"] == 2
+        return dead not in names and await stage.versions() == {"version-5": 5, "version-2": 5}
+
+    await stage.until("another pod of its version is there", replaced)
+    await stage.until_paused(2)
+    await to_the_end(stage)
+
+
+@scenario
+async def test_a_quota_that_leaves_no_room_for_new_pods(stage: Stage) -> None:
+    await begin(stage, replicas=4)
+    await stage.create(QUOTA, {"metadata": {"name": "tight"}, "spec": {"hard": {"pods": "4"}}})
+
+    async def counted() -> bool:
+        return (await stage.get(QUOTA, "tight")).get("status", {}).get("used", {}).get("pods") == "4"
+
+    await stage.until("the quota is in force", counted)
+    await stage.patch(DEPLOYMENT, "busybox", {"spec": {"strategy": {"rollingUpdate": {"maxUnavailable": 0}}}})
+    await stage.set_version("version-2")
+    await stage.until_said("exceeded quota")
+    assert (await stage.versions())["version-5"] == 4
+    await stage.delete(QUOTA, "tight")
+    await stage.until_paused(1, within=200)
+    await to_the_end(stage, pods=4)
+
+
+@scenario
+async def test_a_namespace_that_is_deleted_during_a_release(stage: Stage) -> None:
+    there = Stage(stage.api, stage.clock, await a_namespace(stage.api, "doomed"), stage.warnings)
+    await at_step(there, 1)
+    await stage.api.request("DELETE", NAMESPACE.path("", there.ns))
+
+    async def gone() -> bool:
+        try:
+            await stage.api.request("GET", NAMESPACE.path("", there.ns))
+        except NotFound:
+            return True
+        return False
+
+    await stage.until("the namespace is gone", gone)
+
+
+@pytest.mark.slow
+@scenario
+async def test_ten_releases_that_begin_at_once(stage: Stage) -> None:
+    names = [f"app-{nr}" for nr in range(10)]
+    for name in names:
+        await stage.create(DEPLOYMENT, a_deployment(name, 2))
+        await stage.create(ROLLOUT, a_rollout(name, (a_step("50%"), a_step("100%"))))
+    for name in names:
+        await stage.until_ready(2, name)
+        await stage.until_phase("Healthy", name)
+    await asyncio.gather(*(stage.set_version("version-2", name) for name in names))
+    for name in names:
+        await stage.until_paused(1, name)
+        assert await stage.versions(name) == {"version-5": 1, "version-2": 1}
+    await asyncio.gather(*(stage.approve(name) for name in names))
+    for name in names:
+        await stage.until_phase("Healthy", name)
+        await stage.until_versions({"version-2": 2}, name)
+
+
+@scenario
+async def test_one_bad_release_does_not_hold_up_another(stage: Stage) -> None:
+    await begin(stage)
+    await stage.create(DEPLOYMENT, a_deployment("other", 2))
+    await stage.create(ROLLOUT, a_rollout("other", STEPS))
+    await stage.until_ready(2, "other")
+    await stage.until_phase("Healthy", "other")
+    await stage.set_image("busybox:not-exists", "version-2", "other")
+    await stage.set_version("version-2")
+    await stage.until_paused(1)
+    await to_the_end(stage)
