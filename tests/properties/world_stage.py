@@ -76,7 +76,8 @@ class World:
         self.person = Person(self.stage, story)
         self.managers: list[Manager] = []
         self.watchers: list[Callable[[str, Object | None, Object | None], None]] = []
-        self.broken: list[AssertionError] = []  # rules that were broken, the first first
+        self.broken: list[Exception] = []  # rules that were broken, the first first
+        self.crowded = False  # there have been two managers at once
         self.tasks: list[asyncio.Task[Any]] = []
         self._seeds = random.Random(story.seed + 2)
         self._reflex = False  # the person approves at the very commit that says StepPaused
@@ -176,6 +177,7 @@ class World:
             self.tasks.append(asyncio.create_task(self._company(trouble.amount)))
 
     async def _company(self, seconds: float) -> None:
+        self.crowded = True
         first = self.managers[0] if self.managers else None
         second = await self._start_manager()
         await self.clock.sleep(seconds)
@@ -194,15 +196,20 @@ class World:
     # --- commits -------------------------------------------------------------------------------------------------
 
     def _subscribe(self) -> None:
-        kinds = (("apps", "deployments"), ("apps", "replicasets"), ("", "pods"), ("rollouts.kruise.io", "rollouts"))
+        kinds = (
+            ("apps", "deployments"),
+            ("apps", "replicasets"),
+            ("", "pods"),
+            ("rollouts.kruise.io", "rollouts"),
+        )
         for group, plural in kinds:
 
             def seen(_: str, old: Object | None, new: Object | None, plural: str = plural) -> None:
                 try:
                     for watcher in self.watchers:
                         watcher(plural, old, new)
-                except AssertionError as error:
-                    self.person.diary.append(f"{self.clock.mono():8.2f} BROKEN: {error}")
+                except Exception as error:  # noqa: BLE001  whatever it is, it must not reach the store
+                    self.person.diary.append(f"{self.clock.mono():8.2f} BROKEN: {error!r}")
                     self.broken.append(error)
 
             self.sandbox.server.store.subscribe(group, plural, seen)
@@ -225,7 +232,9 @@ def troubles_of(seed: int, acts: int) -> tuple[Trouble, ...]:
     rng = random.Random(-seed - 1)
     if seed % 3 == 0:
         return ()
-    found = [Trouble(rng.randrange(acts), rng.choice(FAULTS), rng.randint(0, 12)) for _ in range(rng.randint(1, 3))]
+    found = [
+        Trouble(rng.randrange(acts), rng.choice(FAULTS), rng.randint(0, 12)) for _ in range(rng.randint(1, 3))
+    ]
     return tuple(found)
 
 

@@ -14,7 +14,14 @@ from typing import Any
 
 from msgspec import Struct
 
-from kruise_rollouts.kube.errors import ApiError, Conflict, InternalError, NotFound, TooManyRequests, Unavailable
+from kruise_rollouts.kube.errors import (
+    ApiError,
+    Conflict,
+    InternalError,
+    NotFound,
+    TooManyRequests,
+    Unavailable,
+)
 from kruise_rollouts.kube.objects import BATCH_RELEASE, DEPLOYMENT, POD, REPLICA_SET, ROLLOUT
 
 from .stage import Object, Stage, a_deployment, a_rollout, a_step
@@ -81,9 +88,7 @@ def _a_plan(rng: random.Random, longest_pause: int) -> tuple[Object, ...]:
     if percent and rng.random() < 0.7:
         amounts[-1] = 100
     pauses = [rng.choice((None, None, 0, rng.randint(1, longest_pause))) for _ in amounts]
-    return tuple(
-        a_step(f"{a}%" if percent else a, pause) for a, pause in zip(amounts, pauses, strict=True)
-    )
+    return tuple(a_step(f"{a}%" if percent else a, pause) for a, pause in zip(amounts, pauses, strict=True))
 
 
 # What each act is drawn with; a name that stands more often is drawn more often.
@@ -156,7 +161,9 @@ class Person:
             await self.do(act)
 
     async def do(self, act: Act) -> None:
-        self.diary.append(f"{self.stage.clock.mono():8.2f} {act.name} {'' if act.value is None else act.value}")
+        self.diary.append(
+            f"{self.stage.clock.mono():8.2f} {act.name} {'' if act.value is None else act.value}"
+        )
         self.told(act, False)
         try:
             await ACTS[act.name](self, act.value)
@@ -194,6 +201,8 @@ class Person:
             "annotations", {}
         ):
             return False
+        if self.paused_by_hand and deployment["spec"].get("paused"):
+            return False
         have, replicas = deployment.get("status", {}), deployment["spec"]["replicas"]
         counts = [have.get(k, 0) for k in ("replicas", "updatedReplicas", "availableReplicas")]
         settled = have.get("observedGeneration") == deployment["metadata"]["generation"]
@@ -204,7 +213,9 @@ class Person:
         live = await self.stage.deployment()
         meta, spec = live["metadata"], _explicit(live["spec"])
         wanted = _explicit(self.want["spec"])
-        differing = {k: (spec.get(k), wanted.get(k)) for k in {*spec, *wanted} if spec.get(k) != wanted.get(k)}
+        differing = {
+            k: (spec.get(k), wanted.get(k)) for k in {*spec, *wanted} if spec.get(k) != wanted.get(k)
+        }
         assert not differing, f"live and wanted differ: {differing}"
         marks = [k for k in {**(meta.get("annotations") or {}), **(meta.get("labels") or {})} if OURS in k]
         assert not [k for k in marks if k != KEPT], f"left behind: {marks}"
@@ -253,6 +264,10 @@ class Person:
     async def settings(self, value: tuple[tuple[Any, Any], int]) -> None:
         (surge, unavailable), min_ready = value
         spec = {"minReadySeconds": min_ready, "strategy": _strategy(surge, unavailable)}
+        live, want = (await self.stage.deployment())["spec"], self.want["spec"]
+        for mine, theirs, wanted in zip(_settings(spec), _settings(live), _settings(want), strict=True):
+            if mine == theirs != wanted:
+                return  # the very number that the release has there just now: the API server sees no change
         if await self._patch({"spec": spec}, "merge") is not None:
             self.want["spec"] |= copy.deepcopy(spec)
 
@@ -392,6 +407,10 @@ ACTS: dict[str, Callable[[Person, Any], Awaitable[None]]] = {
 
 def _strategy(surge: int | str, unavailable: int | str) -> Object:
     return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}
+
+
+def _settings(spec: Object) -> list[Any]:
+    return [spec.get("minReadySeconds", 0), *sorted(spec["strategy"]["rollingUpdate"].items())]
 
 
 def _state(rollout: Object) -> str:

@@ -123,8 +123,9 @@ def _rest(view: View, message: str = "") -> Decision[ExtraStatus]:
     if trims:
         # Surge as it is first, or the pods that are ready would be trimmed instead.
         writes += _settle(view, _resting(view, surplus), status)
-        writes += [_scale_down(replica_set, pods) for replica_set, pods in trims]
-        writes.append(Patch(view.seen.ref, {"spec": {"strategy": {"rollingUpdate": {"maxSurge": left}}}}))
+        if not writes:
+            writes += [_scale_down(replica_set, pods) for replica_set, pods in trims]
+            writes.append(_lower_surge(view, left))
     else:
         writes += _settle(view, _resting(view, left), status)
     writes += _marks(view, moving=False)
@@ -166,6 +167,12 @@ def _unready(replica_set: ReplicaSet) -> int:
 def _scale_down(replica_set: ReplicaSet, pods: int) -> Patch:
     body = {"spec": {"replicas": replica_set.replicas - pods}}
     return Patch(_ref(replica_set), body, resource_version=replica_set.metadata.resource_version)
+
+
+def _lower_surge(view: View, surge: int) -> Patch:
+    """Before the Deployment controller fills the gap. Refused if the Deployment was given back meanwhile."""
+    body = {"spec": {"strategy": {"rollingUpdate": {"maxSurge": surge}}}}
+    return Patch(view.seen.ref, body, resource_version=view.deployment.metadata.resource_version)
 
 
 # --- on the move ---------------------------------------------------------------------------------------------------
@@ -312,7 +319,8 @@ def _status(view: View, message: str = "") -> ExtraStatus:
 def _settle(view: View, want: Settings, status: ExtraStatus) -> list[Write]:
     """The one patch of the Deployment, with the status in it; none if the spec is as wanted.
 
-    To resume is refused if the Deployment has changed meanwhile, or a template that just came would start to move.
+    Refused if the Deployment has changed meanwhile: a template that just came would start to move, or what was given
+    back just now would be lost. Only to stop it cannot wait.
     """
     spec = spec_patch(view.deployment, want)
     if not spec:
@@ -320,8 +328,8 @@ def _settle(view: View, want: Settings, status: ExtraStatus) -> list[Write]:
     body: JsonObject = {"spec": spec}
     if status != stored_status(view.deployment):
         body["metadata"] = {"annotations": {DEPLOYMENT_EXTRA_STATUS: encode(status)}}
-    resumes = view.deployment.spec.paused and not want.paused
-    version = view.deployment.metadata.resource_version if resumes else ""
+    stops = want.paused and not view.deployment.spec.paused
+    version = "" if stops else view.deployment.metadata.resource_version
     return [Patch(view.seen.ref, body, resource_version=version)]
 
 

@@ -1,0 +1,288 @@
+"""What must hold at every commit of the store, whatever people and machines do. Attach with `watch(world)`.
+
+Two books are kept. `Pods`: how many pods of each revision there may be and must be. `Steps`: every step that is left
+was approved by the person, or its duration was over, and every approval took the release one step on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from tests.scenarios.random_release import Act
+from tests.scenarios.stage import Object
+from world_stage import World
+
+from kruise_rollouts.core.plan import updated_limit
+from kruise_rollouts.core.revision import template_hash
+
+UNBOUNDED = 10**6
+IN_A_STEP = ("InRolling", "Paused")
+ENDING = ("Finalising", "Cancelling", "Completed")
+HASH = "pod-template-hash"
+
+
+def watch(world: World) -> None:
+    """From now on a broken rule is noted in `world.broken`."""
+    rules = Rules(world)
+    world.watchers += [rules.steps.look, rules.pods.look]
+    world.person.told = rules.told
+
+
+class Rules:
+    def __init__(self, world: World) -> None:
+        self.steps = Steps(world)
+        self.pods = Pods(world)
+
+    def told(self, act: Act, done: bool) -> None:
+        if done:
+            self.pods.acted(act)
+        else:
+            self.pods.acts(act)
+
+
+# --- steps -----------------------------------------------------------------------------------------------------------
+
+
+class Steps:
+    """The book of approvals: left == approved + waited + passed (the last step, of 100%) + moved by the person."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.count: Counter[str] = Counter()
+
+    def look(self, plural: str, old: Object | None, new: Object | None) -> None:
+        if plural == "deployments" and old is not None and new is not None:
+            was, now = old["spec"]["strategy"]["type"], new["spec"]["strategy"]["type"]
+            assert was == now, f"strategy.type has changed from {was} to {now}"
+        if plural != "rollouts" or old is None or new is None or not _is_one_release(old, new):
+            return
+        was, now = _sub(old), _sub(new)
+        if (was.get("currentStepState"), was.get("currentStepIndex")) == (
+            now.get("currentStepState"),
+            now.get("currentStepIndex"),
+        ):
+            return
+        if was.get("currentStepState") == "StepPaused":
+            self._left(old, new)
+        if now.get("currentStepState") == "StepReady" and was.get("currentStepState") != "StepPaused":
+            assert self._world.person.approving, f"{was} became ready, and nobody approved"
+            self.count["approved"] += 1
+        if was.get("currentStepState") == "StepReady":
+            self._moved_on(old, new)
+
+    def _left(self, old: Object, new: Object) -> None:
+        was, now = _sub(old), _sub(new)
+        index, steps = was.get("currentStepIndex", 0), _steps(new)
+        if _is_moved_by_hand(old, new):
+            self.count["moved"] += 1
+        elif self._world.person.approving:
+            self.count["approved"] += 1
+        elif index == len(steps) and steps[index - 1]["replicas"] == "100%":
+            self.count["passed"] += 1
+        else:
+            assert _has_waited(was, steps, self._world.clock.now()), (
+                f"step {index} of {len(steps)} was left, and nobody approved: {was} -> {now}"
+            )
+            self.count["waited"] += 1
+
+    def _moved_on(self, old: Object, new: Object) -> None:
+        was, now = _sub(old), _sub(new)
+        index = was.get("currentStepIndex", 0)
+        self.count["left"] += 1
+        if _is_moved_by_hand(old, new):
+            return
+        on = now.get("currentStepIndex") == index + 1 or now.get("currentStepState") == "Completed"
+        assert on, f"the approval of step {index} was lost: {was} -> {now}"
+
+
+def _is_one_release(old: Object, new: Object) -> bool:
+    """Both are in the steps of the same revision and of the same plan."""
+    was, now = _sub(old), _sub(new)
+    phases = [o.get("status", {}).get("phase") for o in (old, new)]
+    return (
+        phases == ["Progressing"] * 2
+        and _reason(old) in IN_A_STEP
+        and _reason(new) in (*IN_A_STEP, "Finalising")
+        and all(was.get(k) == now.get(k) for k in ("canaryRevision", "rolloutHash"))
+    )
+
+
+def _is_moved_by_hand(old: Object, new: Object) -> bool:
+    """A jump that the person asked for, or a plan that no longer has the step."""
+    sub, count = _sub(old), len(_steps(new))
+    index = sub.get("currentStepIndex", 0)
+    natural = index + 1 if index < count else -1
+    return sub.get("nextStepIndex") != natural or index > count
+
+
+def _has_waited(sub: Object, steps: list[Any], now: datetime) -> bool:
+    index = sub.get("currentStepIndex", 0)
+    if not 1 <= index <= len(steps):
+        return False
+    duration = (steps[index - 1].get("pause") or {}).get("duration")
+    since = datetime.fromisoformat(str(sub.get("lastUpdateTime", "1970-01-01T00:00:00Z")))
+    return duration is not None and now >= since + timedelta(seconds=duration)
+
+
+# --- pods ------------------------------------------------------------------------------------------------------------
+
+
+class Pods:
+    """New pods within the step; ready pods and all pods within the person's own limits."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._granted = UNBOUNDED  # the last step that this revision may have
+        self._spared = 0  # new pods that are there by the person's own doing
+        self._revision = ""
+        self._capacity = False  # whether the limits held at the last commit: only then we may be blamed
+        self._limits: list[tuple[Any, Any]] = [(world.story.surge, world.story.unavailable)]
+        self._mess = 0  # acts under way that take pods away themselves
+
+    def acts(self, act: Act) -> None:
+        if act.name == "settings":
+            self._limits.append(act.value[0])  # either may be in effect until the release ends
+        deployment = self._world.object("apps", "deployments")
+        if act.name == "plan" and deployment is not None and self._granted < UNBOUNDED:
+            self._spared = max(self._spared, self._limit(deployment))  # what was granted stays so
+        if act.name in ("scale", "delete pods", "resume by hand"):
+            self._mess += 1
+            self._capacity = False
+
+    def acted(self, act: Act) -> None:
+        if act.name in ("scale", "delete pods", "resume by hand"):
+            self._mess -= 1
+            self._capacity = False
+
+    def look(self, plural: str, old: Object | None, new: Object | None) -> None:
+        deployment = self._world.object("apps", "deployments")
+        if deployment is None:
+            return
+        if plural == "deployments":
+            self._see_template(deployment, old)
+        self._grant(deployment)
+        if plural == "replicasets" or plural == "deployments":
+            self._check_steps(deployment)
+        if plural != "rollouts":
+            self._check_capacity(deployment)
+
+    def _see_template(self, deployment: Object, old: Object | None) -> None:
+        revision = _revision(deployment)
+        if revision != self._revision:
+            self._revision, self._granted, self._spared = revision, 0, self._new_pods(deployment)
+        if old is not None and old["spec"]["replicas"] != deployment["spec"]["replicas"]:
+            before, now = old["spec"]["replicas"], deployment["spec"]["replicas"]
+            pods = self._new_pods(deployment)  # Kubernetes grows and shrinks all revisions in proportion
+            grown = -(-pods * now // max(1, before)) + 2 if before else now
+            self._spared = max(self._spared, pods, grown)
+            self._capacity = False
+
+    def _grant(self, deployment: Object) -> None:
+        rollout = self._world.object("rollouts.kruise.io", "rollouts")
+        status = (rollout or {}).get("status", {})
+        if rollout is None or rollout["metadata"].get("deletionTimestamp") or rollout["spec"].get("disabled"):
+            self._granted = UNBOUNDED  # given back: the person's own update goes on
+            return
+        sub, reason = _sub(rollout), _reason(rollout)
+        current = sub.get("canaryRevision") == self._revision
+        if status.get("phase") not in ("Progressing", "Healthy"):
+            self._granted = UNBOUNDED
+        elif current and (reason in ENDING or status.get("phase") == "Healthy"):
+            self._granted = UNBOUNDED
+        elif current and reason in IN_A_STEP:
+            self._granted = max(self._granted, self._allowed(sub, _steps(rollout)))
+
+    def _allowed(self, sub: Object, steps: list[Any]) -> int:
+        """The step that this status lets the release have, 1-based."""
+        index, following = sub.get("currentStepIndex", 0), sub.get("nextStepIndex", 0)
+        allowed = max(1, index) if index else 0
+        natural = index + 1 if index < len(steps) else -1
+        if sub.get("currentStepState") == "StepReady":
+            allowed = index + 1
+        if following != natural and 1 <= following <= len(steps):
+            allowed = max(allowed, following)
+        return allowed
+
+    def _check_steps(self, deployment: Object) -> None:
+        if self._granted >= UNBOUNDED:
+            return
+        rollout = self._world.object("rollouts.kruise.io", "rollouts")
+        notes = deployment["metadata"].get("annotations") or {}
+        if rollout is None or "rollouts.kruise.io/in-progressing" not in notes:
+            return
+        stable = deployment["metadata"].get("labels", {}).get("rollouts.kruise.io/stable-revision")
+        new = self._new(deployment)
+        if new is None or new["metadata"]["labels"].get(HASH) == stable:
+            return  # on the way back
+        pods, allowed = new["spec"]["replicas"], self._limit(deployment)
+        assert pods <= max(allowed, self._spared), (
+            f"{pods} new pods, {allowed} allowed in step {self._granted}"
+        )
+
+    def _limit(self, deployment: Object) -> int:
+        """New pods that the steps up to the granted one allow."""
+        rollout = self._world.object("rollouts.kruise.io", "rollouts")
+        steps = [] if rollout is None else _steps(rollout)[: max(1, self._granted)]
+        return max((updated_limit(s["replicas"], deployment["spec"]["replicas"]) for s in steps), default=0)
+
+    def _check_capacity(self, deployment: Object) -> None:
+        replicas = deployment["spec"]["replicas"]
+        limits = [_limits(surge, unavailable, replicas) for surge, unavailable in self._limits]
+        surge, unavailable = max(s for s, _ in limits), max(u for _, u in limits)
+        pods = [p for p in self._world.objects("", "pods") if not p["metadata"].get("deletionTimestamp")]
+        ready = sum(_is_ready(p) for p in pods)
+        total = sum(r["spec"]["replicas"] for r in self._world.objects("apps", "replicasets"))
+        holds = ready >= replicas - unavailable and total <= replicas + surge
+        if self._world.crowded:
+            return  # two at once, with no election between them: nobody promises how many pods there are
+        if self._mess or not self._capacity:
+            self._capacity = holds
+            return
+        assert ready >= replicas - unavailable, f"{ready} ready of {replicas}, {unavailable} may be missing"
+        assert total <= replicas + surge, f"{total} pods for {replicas}, {surge} more are allowed"
+
+    def _new(self, deployment: Object) -> Object | None:
+        revision = _revision(deployment)
+        found = self._world.objects("apps", "replicasets")
+        return next((r for r in found if _revision(r) == revision), None)
+
+    def _new_pods(self, deployment: Object) -> int:
+        new = self._new(deployment)
+        return 0 if new is None else int(new["spec"]["replicas"])
+
+
+def _revision(workload: Object) -> str:
+    return template_hash(msgspec.Raw(msgspec.json.encode(workload["spec"]["template"])))
+
+
+def _limits(surge: Any, unavailable: Any, replicas: int) -> tuple[int, int]:
+    more = surge if isinstance(surge, int) else math.ceil(int(surge[:-1]) * replicas / 100)
+    fewer = unavailable if isinstance(unavailable, int) else int(unavailable[:-1]) * replicas // 100
+    return (more, fewer) if more or fewer else (0, 1)
+
+
+def _is_ready(pod: Object) -> bool:
+    conditions = pod.get("status", {}).get("conditions") or ()
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+# --- reading a Rollout -------------------------------------------------------------------------------------------------
+
+
+def _sub(rollout: Object) -> Object:
+    found: Object = rollout.get("status", {}).get("canaryStatus") or {}
+    return found
+
+
+def _steps(rollout: Object) -> list[Any]:
+    found: list[Any] = rollout["spec"]["strategy"]["canary"]["steps"]
+    return found
+
+
+def _reason(rollout: Object) -> str:
+    conditions = rollout.get("status", {}).get("conditions") or ()
+    return next((str(c["reason"]) for c in conditions if c["type"] == "Progressing"), "")
