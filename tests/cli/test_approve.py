@@ -148,6 +148,15 @@ def test_a_jump_asks_for_the_step_and_refuses_one_that_is_not_there(
         assert said.out == f"rollout.rollouts.kruise.io/web jumps to step {to}\n"
 
 
+def test_a_release_held_before_its_first_step_can_begin_with_any(
+    plain: Cluster, ns: str, kruise: Kruise
+) -> None:
+    plain.rollout(ns, status=waiting(0))
+    assert kruise(f"rollout status rollout/web --exit-on-pause -n {ns}").code == 3
+    assert kruise(f"rollout jump rollout/web --to 3 -n {ns}").code == 0
+    assert plain.status(ns)["canaryStatus"]["nextStepIndex"] == 3
+
+
 @pytest.mark.parametrize(("step", "answer"), [(1, "already at the first step"), (3, "rolled back"), (4, "current step is too large 4")])  # fmt: skip
 def test_a_fast_undo_goes_back_to_the_largest_step_without_traffic(
     plain: Cluster, ns: str, kruise: Kruise, step: int, answer: str

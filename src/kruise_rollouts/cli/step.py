@@ -84,7 +84,7 @@ def jump(work: Work, one: Named, step: int) -> None:
         raise refuse(one, "jumping is not supported")
     found = work.session.get(one.path)
     view = rollout_view(found)
-    if view.phase != "Progressing" or view.step < 1:
+    if view.phase != "Progressing" or not view.state:
         raise refuse(one, "is not releasing anything, so there is no step to jump from")
     if not 1 <= step <= view.steps_total:
         raise refuse(one, f"has the steps 1 to {view.steps_total}, so it cannot jump to {step}")

@@ -51,9 +51,12 @@ def _progressing(r: RolloutView, name: str) -> Progress:
             "waiting",
         )
     what = f"{where} {r.state}" + (f": {r.message}" if r.message else "")
-    step = r.steps[r.step - 1] if 0 < r.step <= r.steps_total else None
-    asks = r.state == "StepPaused" and step is not None and step.pause == "until approved"
-    return Progress(what, "waiting", needs_approval=asks)
+    return Progress(what, "waiting", needs_approval=r.state == "StepPaused" and _asks(r))
+
+
+def _asks(r: RolloutView) -> bool:
+    """Whether the present step is gone on from by approval; step 0 is where a held release has not begun."""
+    return r.step == 0 or (r.step <= r.steps_total and r.steps[r.step - 1].pause == "until approved")
 
 
 def deployment_progress(obj: JsonObject, revision: int = 0) -> Progress:

@@ -59,22 +59,23 @@ def _head(r: RolloutView, colour: bool) -> list[str]:
 def _steps(r: RolloutView, colour: bool) -> list[str]:
     lines = [_row("Strategy", r.strategy), _row(" Step", f"{r.step}/{r.steps_total}"), " Steps:"]
     for number, step in enumerate(r.steps, start=1):
-        block = _step(step, r.state if number == r.step else "")
+        block = _step(step, r.state if number == r.step else "", last=number == r.steps_total)
         if number == r.step and colour:
             block = [f"{ANSI['green']}{line}{RESET}" for line in block]
         lines += block
     return lines
 
 
-def _step(step: StepView, state: str) -> list[str]:
+def _step(step: StepView, state: str, *, last: bool) -> list[str]:
     rows = [("Replicas", step.replicas), ("Traffic", step.traffic)]
     lines = [f"     {key + ':':<{KEY_WIDTH - 5}}{value}" for key, value in rows if value]
     for match in step.matches:
         lines.append(f"     Match:        {match.where} {match.name} {match.type} {match.value}".rstrip())
-    lines.append(f"     {'Pause:':<{KEY_WIDTH - 5}}{step.pause}")
+    if not last or step.pause != "until approved":  # the release ends with its last step, unasked
+        lines.append(f"     {'Pause:':<{KEY_WIDTH - 5}}{step.pause}")
     if state:
         lines.append(f"     {'State:':<{KEY_WIDTH - 5}}{state}")
-    return ["  -  " + lines[0][5:], *lines[1:]]
+    return ["  -  " + lines[0][5:], *lines[1:]] if lines else ["  -"]
 
 
 def _traffic(r: RolloutView) -> list[str]:
