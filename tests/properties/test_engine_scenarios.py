@@ -220,7 +220,7 @@ def test_a_held_deployment_without_a_replica_set_gets_its_first_pods() -> None:
 def test_a_recreate_deployment_is_replaced_pod_by_pod_and_stays_recreate() -> None:
     world = native(5, 0, 1, kind="Recreate")
     update(world, 2)
-    act(world, adapter(world).claim(OWNER))
+    act(world, adapter(world).claim(OWNER, 0))
     assert rest(world) == (5, 5, 0)
     act(world, adapter(world).advance("40%"))
     assert rest(world) == (5, 5, 2)
@@ -412,7 +412,7 @@ def test_a_release_of_ten_pods_in_three_steps_takes_few_writes() -> None:
 
     world.apply = counted  # type: ignore[method-assign]
     update(world, 2)
-    act(world, adapter(world).claim(OWNER))
+    act(world, adapter(world).claim(OWNER, 0))
     for share, pods in (("20%", 2), ("50%", 5), ("100%", 10)):
         act(world, adapter(world).advance(share))
         assert rest(world) == (10, 10, pods)
@@ -424,12 +424,12 @@ Ask = Callable[[PartitionedDeployment], tuple[Write, ...]]
 
 
 @pytest.mark.parametrize(
-    "ask", [lambda w: w.claim(OWNER), lambda w: w.advance("20%"), lambda w: w.release(Ending.RESUMED)]
+    "ask", [lambda w: w.claim(OWNER, 0), lambda w: w.advance("20%"), lambda w: w.release(Ending.RESUMED)]
 )
 def test_what_is_so_already_is_not_asked_for_again(ask: Ask) -> None:
     world = native(10, "25%", "25%")
     update(world, 2)
-    act(world, adapter(world).claim(OWNER))
+    act(world, adapter(world).claim(OWNER, 0))
     act(world, ask(adapter(world)))
     assert ask(adapter(world)) == ()
 
@@ -437,7 +437,7 @@ def test_what_is_so_already_is_not_asked_for_again(ask: Ask) -> None:
 def test_a_batch_that_is_not_further_leaves_the_annotation_alone() -> None:
     world = native(10, "25%", "25%")
     update(world, 2)
-    act(world, adapter(world).claim(OWNER))
+    act(world, adapter(world).claim(OWNER, 0))
     act(world, adapter(world).advance(5))
     assert adapter(world).advance("20%") == () and adapter(world).advance(3) == ()
     assert len(adapter(world).advance("60%")) == 1
@@ -446,7 +446,7 @@ def test_a_batch_that_is_not_further_leaves_the_annotation_alone() -> None:
 def test_an_annotation_that_a_person_spoilt_is_written_anew_by_the_release() -> None:
     world = native(10, "25%", "25%")
     update(world, 2)
-    act(world, adapter(world).claim(OWNER))
+    act(world, adapter(world).claim(OWNER, 0))
     world.change(world.deployment, {"metadata": {"annotations": {DEPLOYMENT_STRATEGY: "{"}}})
     act(world, adapter(world).advance("20%"))
     assert rest(world) == (10, 10, 2)
@@ -455,7 +455,7 @@ def test_an_annotation_that_a_person_spoilt_is_written_anew_by_the_release() -> 
 def test_handing_over_takes_only_the_claim_off() -> None:
     world = native(10, "25%", "25%")
     update(world, 2)
-    act(world, adapter(world).claim(OWNER))
+    act(world, adapter(world).claim(OWNER, 0))
     act(world, adapter(world).advance("20%"))
     rest(world)
     act(world, adapter(world).release(Ending.HANDED_OVER))
@@ -469,7 +469,7 @@ def test_the_state_tells_of_a_rollback_and_of_the_end() -> None:
     assert adapter(world).state.is_complete and not adapter(world).state.is_held
     update(world, 2)
     act(world, adapter(world).hold("rollout"))
-    act(world, adapter(world).claim(OWNER))
+    act(world, adapter(world).claim(OWNER, 0))
     act(world, adapter(world).advance("20%"))
     rest(world)
     state = adapter(world).state

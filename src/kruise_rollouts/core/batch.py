@@ -214,7 +214,9 @@ def _preparing(seen: BatchSnapshot) -> Out:
     """Also the way out of a phase that nobody knows."""
     assert seen.workload is not None
     state, status = seen.workload.state, seen.release.status
-    if writes := seen.workload.claim(_owner(seen)):
+    batches, batch = seen.release.spec.release_plan.batches, max(0, status.canary_status.current_batch)
+    first = batches[min(batch, len(batches) - 1)].canary_replicas
+    if writes := seen.workload.claim(_owner(seen), first):
         return Decision(replace(status, phase=P.PREPARING), writes)
     begun = replace(
         status,
@@ -224,7 +226,7 @@ def _preparing(seen: BatchSnapshot) -> Out:
         observed_workload_replicas=state.replicas,
         observed_release_plan_hash=release_plan_hash(seen.release.spec.release_plan),
     )
-    return Decision(_begin(seen, begun, max(0, status.canary_status.current_batch)))
+    return Decision(_begin(seen, begun, batch))
 
 
 def _owner(seen: BatchSnapshot) -> OwnerReference:

@@ -33,8 +33,8 @@ class ReadOnce(Struct, frozen=True):
     def planned(self, batch: IntOrPercent) -> int:
         return self.adapter.planned(batch)
 
-    def claim(self, owner: OwnerReference) -> tuple[Write, ...]:
-        return self.adapter.claim(owner)
+    def claim(self, owner: OwnerReference, batch: IntOrPercent) -> tuple[Write, ...]:
+        return self.adapter.claim(owner, batch)
 
     def advance(self, batch: IntOrPercent) -> tuple[Write, ...]:
         return self.adapter.advance(batch)

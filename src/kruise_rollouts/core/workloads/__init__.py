@@ -71,8 +71,8 @@ class Workload(Protocol):
         """Pods of the update revision that a batch of this size stands for, 0..replicas."""
         ...
 
-    def claim(self, owner: OwnerReference) -> tuple[Write, ...]:
-        """Makes the BatchRelease `owner` the one that moves its pods, starting from none."""
+    def claim(self, owner: OwnerReference, batch: IntOrPercent) -> tuple[Write, ...]:
+        """Makes the BatchRelease `owner` the one that moves its pods, and lets it begin with `batch`."""
         ...
 
     def advance(self, batch: IntOrPercent) -> tuple[Write, ...]:

@@ -112,7 +112,7 @@ class PartitionedDeployment(Struct, frozen=True):
     def planned(self, batch: IntOrPercent) -> int:
         return updated_limit(batch, self.deployment.replicas)
 
-    def claim(self, owner: OwnerReference) -> tuple[Write, ...]:
+    def claim(self, owner: OwnerReference, batch: IntOrPercent) -> tuple[Write, ...]:
         if self.state.claimed_by == owner.uid and self._strategy is not None:
             return ()
         deployment, body = self.deployment, _Body()
@@ -125,7 +125,9 @@ class PartitionedDeployment(Struct, frozen=True):
             original = replace(original, type=RECREATE)
         body.annotations |= {
             CONTROL_INFO: msgspec.json.encode(owner).decode(),
-            DEPLOYMENT_STRATEGY: encode(self._fresh_strategy(own_rolling_update(self._strategy, original))),
+            DEPLOYMENT_STRATEGY: encode(
+                self._fresh_strategy(own_rolling_update(self._strategy, original), batch)
+            ),
             DEPLOYMENT_EXTRA_STATUS: encode(replace(status, original=original)),
         }
         body.labels[ADVANCED_DEPLOYMENT] = "true"
@@ -136,7 +138,7 @@ class PartitionedDeployment(Struct, frozen=True):
         strategy = self._strategy
         if strategy is None:  # a person spoilt it; what is there is not lost, because no pod is taken back
             original = original_of(self.deployment, self._extra_status.original)
-            strategy = self._fresh_strategy(own_rolling_update(None, original))
+            strategy = self._fresh_strategy(own_rolling_update(None, original), batch)
         elif self.planned(batch) < self.planned(strategy.partition):
             return ()
         wanted = replace(strategy, partition=batch, paused=False)
@@ -197,8 +199,8 @@ class PartitionedDeployment(Struct, frozen=True):
         return spec_patch(deployment, at_rest(original, resting_update(own, allowed, surplus=0)))
 
     @staticmethod
-    def _fresh_strategy(own: RollingUpdate) -> PartitionStrategy:
-        return PartitionStrategy(rolling_style="Partition", rolling_update=own, partition=0)
+    def _fresh_strategy(own: RollingUpdate, batch: IntOrPercent) -> PartitionStrategy:
+        return PartitionStrategy(rolling_style="Partition", rolling_update=own, partition=batch)
 
     def _unmark(self, min_ready_seconds: int) -> tuple[Write, ...]:
         """ReplicaSets that were kept from counting as available count again."""
