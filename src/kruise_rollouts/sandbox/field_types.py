@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from typing import TypeAlias
 
 from kruise_rollouts.kube.effects import Json
 from kruise_rollouts.kube.patch import json_type
@@ -21,13 +22,13 @@ _QUANTITY = re.compile(r"([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)")
 _QUANTITY_ERROR = (
     "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 )
-_TIME_LAYOUT = "2006-01-02T15:04:05Z07:00"
-_TIME_PARTS = (
+_Layout: TypeAlias = tuple[tuple[str, str], ...]  # parts as Go writes them, with the pattern of each
+_DAY_AND_TIME: _Layout = (
     ("2006", r"\d{4}"), ("-", "-"), ("01", r"(0[1-9]|1[0-2])"), ("-", "-"), ("02", r"(0[1-9]|[12]\d|3[01])"),
     ("T", "T"), ("15", r"([01]\d|2[0-3])"), (":", ":"), ("04", r"[0-5]\d"), (":", ":"), ("05", r"[0-5]\d"),
-    ("Z07:00", r"(\.\d+|,\d+)?(Z|[+-]\d\d:\d\d)"),
 )  # fmt: skip
-_TIME = re.compile("".join(pattern for _, pattern in _TIME_PARTS))
+_WHOLE: _Layout = (*_DAY_AND_TIME, ("Z07:00", r"(\.\d+|,\d+)?(Z|[+-]\d\d:\d\d)"))
+_MICRO: _Layout = (*_DAY_AND_TIME, (".000000", r"\.\d{6}"), ("Z07:00", r"(Z|[+-]\d\d:\d\d)"))
 _ENUM_TYPES = {
     "imagePullPolicy": "v1.PullPolicy",
     "protocol": "v1.Protocol",
@@ -94,7 +95,7 @@ def check_scalar(value: Json, node: Node, struct: str, field: str) -> None:
             _check_quantity(value)
             return
         case "Time" | "MicroTime":
-            _check_time(value, struct, field)
+            _check_time(value, struct, field, _MICRO if name == "MicroTime" else _WHOLE)
             return
         case "IntOrString":
             if isinstance(value, str) or _is_int(value, "int32"):
@@ -168,20 +169,18 @@ def _check_base64(value: str) -> None:
         raise WrongType(f"illegal base64 data at input byte {at}") from None
 
 
-def _check_time(value: Json, struct: str, field: str) -> None:
+def _check_time(value: Json, struct: str, field: str, layout: _Layout) -> None:
     if not isinstance(value, str):
         raise WrongType(
             f"json: cannot unmarshal {json_type(value)} into Go struct field {struct}.{field} of type string"
         )
-    if _TIME.fullmatch(value):
-        return
+    full = quoted("".join(part for part, _ in layout))
     rest = value
-    for part, pattern in _TIME_PARTS:
+    for part, pattern in layout:
         found = re.match(pattern, rest)
         if found is None:
             raise WrongType(
-                f"parsing time {quoted(value)} as {quoted(_TIME_LAYOUT)}: "
-                f"cannot parse {quoted(rest)} as {quoted(part)}"
+                f"parsing time {quoted(value)} as {full}: cannot parse {quoted(rest)} as {quoted(part)}"
             )
         rest = rest[found.end() :]
     if rest:

@@ -33,6 +33,8 @@ _VALUE_RULE = (
 ANNOTATIONS_BYTES = 256 * 1024
 # Names of these are path segments only: they may hold colons and capitals.
 _FREE_NAMES = frozenset(("roles", "rolebindings", "clusterroles", "clusterrolebindings"))
+# Names of these are a single label: they become part of DNS names or of host names.
+_LABEL_NAMES = frozenset((("", "namespaces"), ("", "services"), ("apps", "statefulsets")))
 _STANDARD_FINALIZERS = frozenset(("kubernetes", "orphan", "foregroundDeletion"))
 
 
@@ -79,7 +81,7 @@ def _name(resource: Resource, field: str, name: str) -> Iterator[Cause]:
         if name in (".", ".."):
             yield invalid(field, name, f"may not be '{name}'")
         return
-    if resource.storage == ("", "namespaces"):
+    if resource.storage in _LABEL_NAMES:
         if "." in name:
             yield invalid(field, name, "must not contain dots")
         elif len(name) > 63:

@@ -66,7 +66,9 @@ def invalid(kind: str, group: str, name: str, causes: tuple[Cause, ...]) -> Inva
 
 
 def invalid_object(resource: Resource, name: str, causes: tuple[Cause, ...]) -> Invalid:
-    return invalid(resource.kind, resource.group, name, causes)
+    return invalid(
+        resource.kind, resource.storage[0] if resource.storage[1] else resource.group, name, causes
+    )
 
 
 def invalid_options(kind: str, *causes: Cause) -> Invalid:
