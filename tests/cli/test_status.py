@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import pytest
@@ -26,9 +25,16 @@ def _path(ns: str, name: str = "web") -> str:
     return f"/apis/rollouts.kruise.io/v1beta1/namespaces/{ns}/rollouts/{name}"
 
 
-def _soon(act: Any) -> None:
-    """`act()` while the command runs."""
-    threading.Timer(0.1, act).start()
+def _while_it_watches(monkeypatch: pytest.MonkeyPatch, act: Any) -> None:
+    """`act()` once, when the command has looked and begins to watch."""
+    real, done = Session.watch, []
+
+    def watch(self: Session, *more: Any) -> Any:
+        if not done:
+            done.append(act())
+        return real(self, *more)
+
+    monkeypatch.setattr(Session, "watch", watch)
 
 
 @pytest.mark.parametrize("kind", ["rollout", "rollouts.v1alpha1.rollouts.kruise.io"])
@@ -64,9 +70,13 @@ def test_it_gives_up_after_the_timeout(plain: Cluster, ns: str, kruise: Kruise) 
     assert (said.code, said.err) == (1, "error: timed out waiting for the condition\n")
 
 
-def test_it_follows_until_the_end_and_says_each_thing_once(plain: Cluster, ns: str, kruise: Kruise) -> None:
+def test_it_follows_until_the_end_and_says_each_thing_once(
+    plain: Cluster, ns: str, kruise: Kruise, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain.rollout(ns, status=waiting(1))
-    _soon(lambda: plain.merge(f"{_path(ns)}/status", {"status": {**HEALTHY, "canaryStatus": None}}))
+    _while_it_watches(
+        monkeypatch, lambda: plain.merge(f"{_path(ns)}/status", {"status": {**HEALTHY, "canaryStatus": None}})
+    )
     said = kruise(f"rollout status rollout/web --timeout=20s -n {ns}")
     assert said.code == 0
     assert said.out.splitlines()[-1] == 'rollout "web" successfully rolled out'
@@ -91,22 +101,24 @@ def test_a_server_that_ends_the_watch_is_asked_again(
     assert len(asked) == 3
 
 
-def test_an_object_that_is_deleted_meanwhile_ends_it_with_1(plain: Cluster, ns: str, kruise: Kruise) -> None:
+def test_an_object_that_is_deleted_meanwhile_ends_it_with_1(
+    plain: Cluster, ns: str, kruise: Kruise, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain.rollout(ns, status=waiting(1))
-    _soon(lambda: plain.request("DELETE", _path(ns)))
+    _while_it_watches(monkeypatch, lambda: plain.request("DELETE", _path(ns)))
     said = kruise(f"rollout status rollout/web --timeout=20s -n {ns}")
     assert (said.code, said.err) == (1, "error: object has been deleted\n")
 
 
 @pytest.mark.parametrize("before", [HEALTHY, UNDONE])
 def test_a_release_that_has_not_begun_yet_is_waited_for(
-    plain: Cluster, ns: str, kruise: Kruise, before: Any
+    plain: Cluster, ns: str, kruise: Kruise, monkeypatch: pytest.MonkeyPatch, before: Any
 ) -> None:
     plain.deployment(ns)
     marked = {"metadata": {"annotations": {"rollouts.kruise.io/in-progressing": "{}"}}}
     plain.merge(f"/apis/apps/v1/namespaces/{ns}/deployments/web", marked)
     plain.rollout(ns, status=before)
-    _soon(lambda: plain.merge(f"{_path(ns)}/status", {"status": waiting(1)}))
+    _while_it_watches(monkeypatch, lambda: plain.merge(f"{_path(ns)}/status", {"status": waiting(1)}))
     said = kruise(f"rollout status rollout/web --exit-on-pause --timeout=20s -n {ns}")
     assert said.code == 3
     assert said.out.startswith('Waiting for rollout "web" to begin with the new version...\n')

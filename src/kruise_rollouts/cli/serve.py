@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 import sys
@@ -67,9 +68,22 @@ async def serve(flags: Serving) -> None:
     except ApiError as error:
         raise refusal(f"{connection.server} refused: {error.message}") from None
     except NotInstalled as error:
-        raise refusal(f"{error}, e.g. `kruise-rollout install --kubeconfig ...`") from None
-    except (StartFailed, LeaseLost, OSError) as error:
         raise refusal(str(error)) from None
+    except (StartFailed, LeaseLost) as error:
+        raise refusal(str(error)) from None
+    except OSError as error:
+        raise refusal(_trouble(error, flags.options)) from None
+
+
+def _trouble(error: OSError, options: Options) -> str:
+    """What to do about a socket or a file that cannot be had."""
+    if error.errno != errno.EADDRINUSE:
+        return str(error)
+    return (
+        "a port is in use by another program, perhaps another manager: the webhooks want "
+        f"{options.webhook.port} (WEBHOOK_PORT), metrics {options.metrics_address} (--metrics-bind-address), health "
+        f"{options.health_address} (--health-probe-bind-address; 0 switches it off)"
+    )
 
 
 async def _installed(api: HttpApi) -> None:

@@ -173,6 +173,8 @@ def from_files(
         if path.exists() or must_exist:
             merged.add(path, _load(path))
     names = ":".join(map(str, paths))
+    if not must_exist and not any(path.exists() for path in paths):
+        raise KubeconfigError(f"the kubeconfig {names} does not exist. Check KUBECONFIG or pass --kubeconfig")
     wanted = context or merged.current
     if not wanted:
         raise KubeconfigError(f"{names} names no current context: {_choose(merged)}")
