@@ -15,7 +15,9 @@ def about() -> str:
 
 def row(what: str, ours: str, goal: str, openkruise: str = "", argo: str = "") -> str:
     """One figure."""
-    others = ", ".join(f"{name} {value}" for name, value in (("OpenKruise", openkruise), ("Argo", argo)) if value)
+    others = ", ".join(
+        f"{name} {value}" for name, value in (("OpenKruise", openkruise), ("Argo", argo)) if value
+    )
     return f"{what:52} {ours:32} goal {goal}" + (f"   ({others})" if others else "")
 
 

@@ -15,9 +15,15 @@ from collections.abc import Awaitable, Callable, Iterable
 from bench.figures import about, row
 from bench.plane import Client, a_deployment, a_rollout, client
 from bench.program import Program, program
+
+from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.objects import DEPLOYMENT, POD, ROLLOUT
 
-STEPS = [{"replicas": 1, "pause": {}}, {"replicas": "50%", "pause": {}}, {"replicas": "100%", "pause": {}}]
+STEPS: list[JsonObject] = [
+    {"replicas": 1, "pause": {}},
+    {"replicas": "50%", "pause": {}},
+    {"replicas": "100%", "pause": {}},
+]
 AT_ONCE = 32
 REST_SECONDS = 60
 
@@ -47,12 +53,12 @@ async def deployments(seen: Client, count: int, pods: int) -> float:
     return await seen.until(lambda: ready() >= count * pods, 3600) - began
 
 
-async def rollouts(seen: Client, count: int) -> float:
+async def rollouts(seen: Client, count: int, steps: list[JsonObject] = STEPS) -> float:
     """Makes one for each Deployment, all at once; the seconds until all are Healthy."""
     began = time.monotonic()
     path = ROLLOUT.path(seen.ns)
     names = [f"app-{n:04}" for n in range(count)]
-    await all_of(lambda n=n: seen.send("POST", path, a_rollout(n, STEPS)) for n in names)  # type: ignore[misc]
+    await all_of(lambda n=n: seen.send("POST", path, a_rollout(n, steps)) for n in names)  # type: ignore[misc]
     return await seen.until(lambda: all(seen.state(n)[0] == "Healthy" for n in names), 3600) - began
 
 

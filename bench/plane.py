@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-
 from bench.counting import CountingApi
+
 from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.errors import ApiError
 from kruise_rollouts.kube.objects import DEPLOYMENT, NAMESPACE, POD, ROLLOUT, Kind
@@ -151,9 +151,11 @@ class Client:
 
 
 @asynccontextmanager
-async def client(prefix: str, kinds: tuple[Kind, ...] = (POD, DEPLOYMENT, ROLLOUT)) -> AsyncIterator[Client]:
+async def client(
+    prefix: str, kinds: tuple[Kind, ...] = (POD, DEPLOYMENT, ROLLOUT), kubeconfig: str = ""
+) -> AsyncIterator[Client]:
     """A client in a namespace of its own, watching `kinds`; the namespace goes with it."""
-    async with HttpApi(connect(), user_agent="kubectl/bench") as api:
+    async with HttpApi(connect(kubeconfig), user_agent="kubectl/bench") as api:
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": f"{prefix}-"}}
         made = msgspec.json.decode(
             await api.request("POST", NAMESPACE.path(), body=msgspec.json.encode(body))

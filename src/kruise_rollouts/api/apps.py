@@ -15,7 +15,6 @@ from kruise_rollouts.kube.objects import Meta
 
 from .int_or_percent import IntOrPercent
 
-
 NO_TEMPLATE = Raw(b"{}")
 
 
