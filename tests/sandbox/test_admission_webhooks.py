@@ -400,7 +400,10 @@ async def test_a_webhook_for_another_version_sees_the_object_in_that_version(wor
     body = {
         "kind": "HorizontalPodAutoscaler",
         "metadata": {"name": "h"},
-        "spec": {"maxReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "d"}},
+        "spec": {
+            "maxReplicas": 3,
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"},
+        },
     }
     await world.create("horizontalpodautoscalers", body, "default", "autoscaling", "v2")
     [(name, request)] = world.asked
