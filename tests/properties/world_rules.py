@@ -22,6 +22,7 @@ from kruise_rollouts.core.revision import template_hash
 UNBOUNDED = 10**6
 IN_A_STEP = ("InRolling", "Paused")
 ENDING = ("Finalising", "Cancelling", "Completed")
+EARLY = ("BeforeStepUpgrade", "StepUpgrade")
 HASH = "pod-template-hash"
 
 
@@ -92,6 +93,10 @@ class Steps:
     def _moved_on(self, old: Object, new: Object) -> None:
         was, now = _sub(old), _sub(new)
         index = was.get("currentStepIndex", 0)
+        before = old["status"].get("currentStepState", "")  # the mirror, which only we write
+        if before in EARLY and now.get("currentStepState") == before:
+            self.count["early"] += 1  # before its pods were ready: said so, and ignored
+            return
         self.count["left"] += 1
         if _is_moved_by_hand(old, new):
             return
@@ -189,9 +194,9 @@ class Pods:
             return
         sub, reason = _sub(rollout), _reason(rollout)
         current = sub.get("canaryRevision") == self._revision
-        if status.get("phase") not in ("Progressing", "Healthy"):
-            self._granted = UNBOUNDED
-        elif current and (reason in ENDING or status.get("phase") == "Healthy"):
+        if status.get("phase") not in ("Progressing", "Healthy") or (
+            current and (reason in ENDING or status.get("phase") == "Healthy")
+        ):
             self._granted = UNBOUNDED
         elif current and reason in IN_A_STEP:
             self._granted = max(self._granted, self._allowed(sub, _steps(rollout)))

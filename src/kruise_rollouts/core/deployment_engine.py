@@ -319,18 +319,18 @@ def _status(view: View, message: str = "") -> ExtraStatus:
 def _settle(view: View, want: Settings, status: ExtraStatus) -> list[Write]:
     """The one patch of the Deployment, with the status in it; none if the spec is as wanted.
 
-    Refused if the Deployment has changed meanwhile: a template that just came would start to move, or what was given
-    back just now would be lost. Only to stop it cannot wait.
+    Refused if the Deployment has changed meanwhile: a template that just came would start to move, settings that were
+    just given back, or recorded for a person, would be lost. Only a bare stop is right whatever came.
     """
     spec = spec_patch(view.deployment, want)
     if not spec:
         return []
     body: JsonObject = {"spec": spec}
+    if spec == {"paused": True}:
+        return [Patch(view.seen.ref, body)]
     if status != stored_status(view.deployment):
         body["metadata"] = {"annotations": {DEPLOYMENT_EXTRA_STATUS: encode(status)}}
-    stops = want.paused and not view.deployment.spec.paused
-    version = "" if stops else view.deployment.metadata.resource_version
-    return [Patch(view.seen.ref, body, resource_version=version)]
+    return [Patch(view.seen.ref, body, resource_version=view.deployment.metadata.resource_version)]
 
 
 def _decision(

@@ -103,7 +103,8 @@ def strategy_of(deployment: Deployment) -> PartitionStrategy | None:
 
 
 def look(seen: DeploymentSnapshot, strategy: PartitionStrategy) -> View:
-    original = original_of(seen.deployment, seen.status.original)
+    # The annotation first: a person's settings may have been recorded there since `status` was decided.
+    original = original_of(seen.deployment, stored_status(seen.deployment).original or seen.status.original)
     own = own_rolling_update(strategy, original)
     allowed = slack(own.max_surge, own.max_unavailable, seen.deployment.replicas)
     problem = ""

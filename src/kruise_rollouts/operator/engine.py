@@ -58,6 +58,10 @@ class DeploymentEngine:
         """The annotation by itself, where no other write has carried it."""
         if DEPLOYMENT_STRATEGY not in seen.deployment.metadata.annotations:
             return None
-        if status == stored_status(seen.deployment):
+        stored = stored_status(seen.deployment)
+        # It holds the person's settings too: what was recorded meanwhile stays.
+        status = replace(status, original=stored.original or status.original)
+        if status == stored:
             return None
-        return Patch(seen.ref, {"metadata": {"annotations": {DEPLOYMENT_EXTRA_STATUS: encode(status)}}})
+        body = {"metadata": {"annotations": {DEPLOYMENT_EXTRA_STATUS: encode(status)}}}
+        return Patch(seen.ref, body, resource_version=seen.deployment.metadata.resource_version)
