@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from fake_server import FakeServer
 from msgspec import Struct
@@ -10,7 +12,7 @@ from virtual import virtually
 from kruise_rollouts.kube.effects import Create, Delete, Evict, JsonObject, Patch, Ref
 from kruise_rollouts.kube.errors import AlreadyExists, Conflict, NotFound, TooManyRequests
 from kruise_rollouts.kube.objects import CONFIG_MAP, POD, Meta
-from kruise_rollouts.runtime.apply import Applier, Fenced
+from kruise_rollouts.runtime.apply import Applier, Fenced, in_order
 from kruise_rollouts.runtime.cache import Cache
 from kruise_rollouts.runtime.discovery import Discovery
 
@@ -110,6 +112,27 @@ async def test_an_object_whose_last_finalizer_we_take_off_is_gone_at_once() -> N
     await stage.apply(Delete(BOX))
     await stage.apply(Patch(BOX, {"metadata": {"finalizers": []}}))
     assert stage.box is None
+
+
+@virtually
+async def test_writes_that_are_apart_are_under_way_together_and_others_in_their_order() -> None:
+    under_way, most, ended = 0, 0, []
+
+    async def apply(write: Patch) -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(1)
+        under_way -= 1
+        ended.append(write.ref.name)
+        if write.ref.name == "p3":
+            raise Conflict("changed")
+
+    pods = [Patch(POD.ref("ns", f"p{n}"), {}, apart=True) for n in range(5)]
+    with pytest.raises(Conflict):
+        await in_order(apply, [Patch(BOX, {}), *pods, Patch(BOX, {})])
+    assert most == 5 and ended[0] == "box"
+    assert sorted(ended[1:]) == ["p0", "p1", "p2", "p3", "p4"]
 
 
 @virtually

@@ -87,4 +87,5 @@ def _labelled(pod: Pod, batch: int, plan: LabelPlan) -> Patch:
     labels = {ROLLOUT_ID: plan.rollout_id, ROLLOUT_BATCH_ID: str(batch + 1)}
     if not pod.metadata.labels.get(CONTROLLER_REVISION_HASH):
         labels[CONTROLLER_REVISION_HASH] = plan.revision
-    return Patch(POD.ref(pod.metadata.namespace, pod.metadata.name), {"metadata": {"labels": labels}})
+    ref = POD.ref(pod.metadata.namespace, pod.metadata.name)
+    return Patch(ref, {"metadata": {"labels": labels}}, apart=True)

@@ -48,6 +48,7 @@ class Patch(Struct, frozen=True, tag=True):
     body: JsonObject
     subresource: Literal["", "status", "scale", "finalize"] = ""
     resource_version: str = ""  # not "": the write fails with Conflict unless the live object still has it
+    apart: bool = False  # nothing depends on when: it may be performed at the same time as such neighbours
 
 
 class Delete(Struct, frozen=True, tag=True):

@@ -6,7 +6,9 @@ decided here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from typing import Any, assert_never
 
 import msgspec
@@ -17,9 +19,12 @@ from kruise_rollouts.kube.objects import Kind, meta_of
 from kruise_rollouts.kube.protocols import Api
 
 from .cache import Cache
+from .controller import Apply
 from .discovery import Discovery
 
 MERGE_PATCH = "application/merge-patch+json"
+
+AT_ONCE = 8  # writes of one decision that are under way at the same time
 
 Caches = Mapping[tuple[str, str], Cache[Any]]  # by (apiVersion, kind)
 
@@ -172,6 +177,22 @@ class Applier:
             cached = cache.get(ref.ns, ref.name)
             uid = cached.metadata.uid if cached is not None else ""
         cache.deleted(ref.ns, ref.name, uid)
+
+
+async def in_order(apply: Apply, writes: Sequence[Write]) -> None:
+    """Performs `writes` one after the other, neighbours that are `apart` together. Raises what the first refused raises."""
+    for is_apart, neighbours in groupby(writes, key=lambda w: isinstance(w, Patch) and w.apart):
+        size = AT_ONCE if is_apart else 1
+        left = list(neighbours)
+        for start in range(0, len(left), size):
+            some = left[start : start + size]
+            if len(some) == 1:
+                await apply(some[0])
+                continue
+            answers = await asyncio.gather(*map(apply, some), return_exceptions=True)
+            for answer in answers:
+                if isinstance(answer, BaseException):
+                    raise answer
 
 
 def _json(answer: bytes) -> JsonObject:

@@ -6,7 +6,7 @@ controller keeps nothing between calls, so a crash at any write is followed by t
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Protocol, TypeAlias, TypeVar
 
@@ -15,6 +15,7 @@ from kruise_rollouts.kube.protocols import Clock
 
 Key: TypeAlias = tuple[str, str]  # namespace, name
 Apply: TypeAlias = Callable[[Write], Awaitable[JsonObject | None]]
+ApplyAll: TypeAlias = Callable[[Sequence[Write]], Awaitable[None]]
 Tell: TypeAlias = Callable[[Note], None]
 
 FOLD_LIMIT = 32  # decisions in one go; more means two decisions that undo each other
@@ -58,10 +59,12 @@ async def fold(
     apply: Apply,
     tell: Tell,
     clock: Clock,
+    apply_all: ApplyAll | None = None,
 ) -> datetime | None:
     """Runs `key` until its decision waits. Returns when to look again, None to wait for an event.
 
-    `apply` performs one write and makes its result visible in `world` before it returns. Raises what `apply`
+    `apply` performs one write and makes its result visible in `world` before it returns, `apply_all` (None: each by
+    `apply`, in order) all writes of one decision. Raises what `apply`
     raises (the caller retries; Conflict means: observe again) and FoldLimit.
     """
     pending: StatusT | None = None
@@ -73,8 +76,11 @@ async def fold(
                 tell(note)
             return None
         decision = controller.decide(seen)
-        for write in decision.writes:
-            await apply(write)
+        if apply_all is not None:
+            await apply_all(decision.writes)
+        else:
+            for write in decision.writes:
+                await apply(write)
         notes += decision.notes
         if pending is None:
             settled = controller.persist(seen, decision.status) is None

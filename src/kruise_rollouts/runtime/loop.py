@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from kruise_rollouts.kube.effects import Note
 from kruise_rollouts.kube.errors import ApiError, BadRequest, Conflict, Forbidden, Invalid
 from kruise_rollouts.kube.protocols import Clock
 
+from .apply import in_order
 from .clock import cancelled, within
 from .controller import Apply, Controller, Key, Tell, fold
 from .log import log_of
@@ -72,7 +74,15 @@ class Loop(Generic[WorldT, SeenT, StatusT]):
         self._limit = reconcile_seconds
 
         async def run_once(key: Key) -> datetime | None:
-            return await fold(controller, key, world, apply=apply, tell=tell, clock=clock)
+            return await fold(
+                controller,
+                key,
+                world,
+                apply=apply,
+                tell=tell,
+                clock=clock,
+                apply_all=partial(in_order, apply),
+            )
 
         self._fold = run_once
 
