@@ -34,19 +34,22 @@ async def approve_all(seen: Client, name: str, releases: int, tally: Tally) -> N
     for number in range(releases):
         await seen.set_version(name, f"v{number + 2}")
         for step in range(1, PODS):
-            await seen.until(
-                lambda s=step: seen.state(name) == ("Progressing", s, "StepPaused"), STUCK_SECONDS
-            )  # type: ignore[misc]
-            began = time.monotonic()
-            await seen.approve(name)
-            try:
-                went_on = await seen.until(lambda s=step: seen.state(name)[1] > s, STUCK_SECONDS)  # type: ignore[misc]
-            except TimeoutError:
-                tally.lost += 1
-                await seen.approve(name)
-            else:
-                tally.taken.append(went_on - began)
+            await approve(seen, name, step, tally)
         await seen.until(lambda: seen.state(name)[0] == "Healthy", STUCK_SECONDS)
+
+
+async def approve(seen: Client, name: str, step: int, tally: Tally) -> None:
+    """Once, the moment the pause is seen."""
+    await seen.until(lambda: seen.state(name) == ("Progressing", step, "StepPaused"), STUCK_SECONDS)
+    began = time.monotonic()
+    await seen.approve(name)
+    try:
+        went_on = await seen.until(lambda: seen.state(name)[1] > step, STUCK_SECONDS)
+    except TimeoutError:
+        tally.lost += 1
+        await seen.approve(name)
+    else:
+        tally.taken.append(went_on - began)
 
 
 async def main(count: int, releases: int) -> None:

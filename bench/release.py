@@ -17,9 +17,14 @@ from bench.counting import CountingApi, status_writes
 from bench.figures import about, milliseconds, row
 from bench.plane import Client, a_deployment, a_rollout, client, is_ready, manager
 
+from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.objects import DEPLOYMENT, ROLLOUT
 
-STEPS = [{"replicas": 1, "pause": {}}, {"replicas": "50%", "pause": {}}, {"replicas": "100%", "pause": {}}]
+STEPS: list[JsonObject] = [
+    {"replicas": 1, "pause": {}},
+    {"replicas": "50%", "pause": {}},
+    {"replicas": "100%", "pause": {}},
+]
 WANTED = (1, 5, 10)
 
 
