@@ -82,14 +82,19 @@ class Stage:
         self.updated = False
         self.types: set[str] = set()
         self.deployments.subscribe(self._note)
-        self.replica_sets.subscribe(lambda old, new: self._wake())
+        self.replica_sets.subscribe(lambda old, new: self._count())
 
     def _note(self, old: Deployment | None, new: Deployment | None) -> None:
         if new is not None:
             self.types.add(new.spec.strategy.type)
             if self.updated:
                 self.lowest_ready = min(self.lowest_ready, new.status.ready_replicas)
-                self.most = max(self.most, new.status.replicas)
+        self._wake()
+
+    def _count(self) -> None:
+        """Pods wanted of all revisions. Their statuses arrive one by one, so their sum may be of no one moment."""
+        if self.updated:
+            self.most = max(self.most, sum(r.replicas for r in self.replica_sets.cache.items(self.ns)))
         self._wake()
 
     def _wake(self) -> None:

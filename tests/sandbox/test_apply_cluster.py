@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from random import Random
@@ -18,7 +19,7 @@ from kruise_rollouts.sandbox import schema
 from kruise_rollouts.sandbox.apply import server_side_apply, track
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
-NS = os.environ.get("PATCH_NS", "apply-test")
+NS = f"apply-test-{secrets.token_hex(3)}"  # of this process: a namespace takes a while to go
 CASES = int(os.environ.get("PATCH_CASES", "20"))
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 APPLY, MERGE = "application/apply-patch+yaml", "application/merge-patch+json"

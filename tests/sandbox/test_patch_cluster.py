@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from random import Random
 from typing import Any
@@ -16,7 +17,7 @@ from kruise_rollouts.sandbox import schema
 from kruise_rollouts.sandbox.strategic import strategic_merge
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
-NS = os.environ.get("PATCH_NS", "patch-test")
+NS = f"patch-test-{secrets.token_hex(3)}"  # of this process: a namespace takes a while to go
 CASES = int(os.environ.get("PATCH_CASES", "60"))
 STRATEGIC = "application/strategic-merge-patch+json"
 
