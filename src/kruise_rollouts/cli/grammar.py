@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from kruise_rollouts import __version__
 
 from .errors import CommandError
+from .layout import HelpLayout
 
 PROGRAM = "kubectl kruise"
 BOOLEANS = (
@@ -69,7 +70,7 @@ class Parser(argparse.ArgumentParser):
     """Fails as kubectl does: on standard error, exit status 1."""
 
     def __init__(self, **settings: Any) -> None:
-        settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        settings.setdefault("formatter_class", HelpLayout)
         super().__init__(allow_abbrev=False, **settings)
 
     def error(self, message: str) -> NoReturn:
@@ -287,5 +288,6 @@ def _print_flags(verb: Parser) -> None:
         "--dry-run",
         default="none",
         choices=("none", "client", "server"),
+        metavar="none|client|server",
         help="change nothing: ask nobody, or let the server check",
     )

@@ -6,10 +6,12 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from kruise_rollouts import __version__
 
 from .errors import CommandError, refusal
+from .layout import HelpLayout
 from .loops import run
 
 DEMO_RATE = 20.0
@@ -25,6 +27,9 @@ INERT = (
 
 class Parser(argparse.ArgumentParser):
     """Fails with one line and exit status 1."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=HelpLayout, **settings)
 
     def error(self, message: str):  # type: ignore[no-untyped-def]
         raise CommandError(f"error: {message}\nSee '{self.prog} -h'")
@@ -47,7 +52,9 @@ def main(arguments: Sequence[str]) -> int:
 def parser() -> Parser:
     """The command tree."""
     root = Parser(
-        prog="kruise-rollout", description="Progressive delivery for Kubernetes.", allow_abbrev=False
+        prog="kruise-rollout",
+        description="Progressive delivery for Kubernetes.",
+        epilog="Begin with: kruise-rollout demo",
     )
     root.add_argument("--version", action="version", version=f"kruise-rollout {__version__}")
     root.set_defaults(run=lambda _: root.print_help())
@@ -57,6 +64,7 @@ def parser() -> Parser:
         "--rate",
         type=float,
         default=DEMO_RATE,
+        metavar="N",
         help=f"how many times faster than the wall (default {DEMO_RATE:g})",
     )
     demo.set_defaults(run=_demo)
@@ -74,12 +82,20 @@ def parser() -> Parser:
 
 def _sandbox(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--rate", type=float, default=1.0, help="how many times faster than the wall its clock runs"
+        "--rate",
+        type=float,
+        default=1.0,
+        metavar="N",
+        help="how many times faster than the wall its clock runs",
     )
-    command.add_argument("--nodes", type=int, default=3, help="simulated nodes")
-    command.add_argument("--port", type=int, default=0, help="0 is any free one")
+    command.add_argument("--nodes", type=int, default=3, metavar="N", help="simulated nodes (default 3)")
+    command.add_argument(
+        "--port", type=int, default=0, metavar="N", help="where to listen (default: any free one)"
+    )
     command.add_argument("--data", default="", metavar="DIR", help="keep the cluster there across restarts")
-    command.add_argument("--rbac", action="store_true", help="enforce RBAC")
+    command.add_argument(
+        "--rbac", action="store_true", help="enforce roles; without, whoever has a token may do everything"
+    )
     command.add_argument(
         "--no-controller", action="store_true", help="only the cluster, without our controller"
     )
@@ -87,9 +103,19 @@ def _sandbox(command: argparse.ArgumentParser) -> None:
 
 
 def _cluster(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--kubeconfig", default="")
-    command.add_argument("--context", default="")
-    command.add_argument("-n", "--namespace", default=os.environ.get("POD_NAMESPACE") or "kruise-rollout")
+    _kubeconfig(command)
+    namespace = os.environ.get("POD_NAMESPACE") or "kruise-rollout"
+    command.add_argument(
+        "-n", "--namespace", default=namespace, metavar="NAME", help=f"of the manager (default {namespace})"
+    )
+
+
+def _kubeconfig(command: argparse.ArgumentParser) -> None:
+    where = "the cluster (default: KUBECONFIG, the pod we run in, or ~/.kube/config)"
+    command.add_argument("--kubeconfig", default="", metavar="FILE", help=where)
+    command.add_argument(
+        "--context", default="", metavar="NAME", help="of the kubeconfig (default: the current one)"
+    )
 
 
 def _install(command: argparse.ArgumentParser) -> None:
@@ -104,22 +130,56 @@ def _install(command: argparse.ArgumentParser) -> None:
 
 
 def _manager(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--kubeconfig", default="")
-    command.add_argument("--context", default="")
-    command.add_argument("--metrics-bind-address", default=":8080", help="0 for none")
-    command.add_argument("--health-probe-bind-address", default=":8081", help="0 for none")
-    command.add_argument(
-        "--leader-elect", nargs="?", const="true", default="false", choices=("true", "false")
+    _kubeconfig(command)
+    flag = command.add_argument
+    flag(
+        "--metrics-bind-address",
+        default=":8080",
+        metavar="HOST:PORT",
+        help="metrics (default :8080; 0: none)",
     )
-    command.add_argument("--feature-gates", default="", help="e.g. RolloutHistory=true")
-    command.add_argument("--partition-percent-limit", type=int, default=50)
-    command.add_argument(
-        "--filter-workload-type", nargs="?", const="true", default="true", choices=("true", "false")
+    flag(
+        "--health-probe-bind-address",
+        default=":8081",
+        metavar="HOST:PORT",
+        help="/healthz and /readyz (default :8081; 0: none)",
+    )
+    flag(
+        "--leader-elect",
+        nargs="?",
+        const="true",
+        default="false",
+        choices=("true", "false"),
+        metavar="BOOL",
+        help="work only while holding the lease, for several replicas",
+    )
+    flag("--feature-gates", default="", metavar="A=true,B=false", help="e.g. RolloutHistory=true")
+    flag(
+        "--partition-percent-limit",
+        type=int,
+        default=50,
+        metavar="N",
+        help="a step with traffic may move at most so many percent of the pods (default 50)",
+    )
+    flag(
+        "--filter-workload-type",
+        nargs="?",
+        const="true",
+        default="true",
+        choices=("true", "false"),
+        metavar="BOOL",
+        help="refuse Rollouts of kinds that are not supported (default true)",
     )
     for name in ("rollout", "batchrelease", "deployment"):
-        command.add_argument(f"--{name}-workers", type=int, default=3)
-    command.add_argument("-v", "--v", type=int, default=0, dest="verbosity", help="5 and more: debug")
-    command.add_argument("--log-format", choices=("text", "json"), default="text")
+        flag(
+            f"--{name}-workers",
+            type=int,
+            default=3,
+            metavar="N",
+            help="worked on at the same time (default 3)",
+        )
+    flag("-v", "--v", type=int, default=0, dest="verbosity", metavar="N", help="5 and more: debug")
+    flag("--log-format", choices=("text", "json"), default="text", help="default text")
     for name in INERT:
         command.add_argument(f"--{name}", default=None, help=argparse.SUPPRESS)
     command.add_argument("--disable-no-deepcopy", nargs="?", default=None, help=argparse.SUPPRESS)
