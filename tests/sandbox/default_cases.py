@@ -18,7 +18,7 @@ import yaml
 
 from kruise_rollouts.kube.patch import merge_diff
 
-NS = "h-b5-main"
+NS = "default-answers"
 FOLDER = Path(__file__).with_name("default_cases")
 ANSWERS = Path(__file__).with_name("default_answers.json")
 _VOLATILE = ("uid", "creationTimestamp", "resourceVersion", "managedFields")
@@ -148,3 +148,7 @@ def _without_addresses(service: dict[str, Any], body: dict[str, Any] | None) -> 
             port["nodePort"] = "PORT"
     if spec.get("healthCheckNodePort") and spec["healthCheckNodePort"] != asked.get("healthCheckNodePort"):
         spec["healthCheckNodePort"] = "PORT"
+
+
+# One plain manifest of each kind.
+CASES_BY_KIND = {f"{c.base['apiVersion']} {c.base['kind']}": c.base for c in cases()}
