@@ -49,7 +49,7 @@ async def to_the_end(stage: Stage, version: str = "version-2", pods: int = 10) -
 
     async def over() -> bool:
         status = (await stage.rollout())["status"]
-        if status.get("currentStepState") == "StepPaused":
+        if (status.get("canaryStatus") or {}).get("currentStepState") == "StepPaused":
             await stage.approve()
         return bool(status.get("phase") == "Healthy")
 

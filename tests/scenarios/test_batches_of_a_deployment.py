@@ -344,6 +344,20 @@ async def test_approving_twice_passes_one_step_only(stage: Stage) -> None:
 
 
 @scenario
+async def test_an_approval_that_comes_while_pods_still_start_skips_no_step(stage: Stage) -> None:
+    await at_step(stage, 1)
+    await stage.set_image("busybox:not-exists", "version-3")
+    await stage.until_said("ImagePull")
+    await stage.approve()
+    await stage.until_said("an approval came before the pods of step 1/3 were ready")
+    await stage.stays({"version-5": 8, "version-3": 2}, seconds=3)
+    assert (await stage.rollout())["status"]["currentStepState"] == "StepUpgrade"
+    await stage.set_image("busybox:1.36", "version-2")
+    await stage.until_paused(1)
+    await to_the_end(stage)
+
+
+@scenario
 async def test_deleting_the_deployment_and_making_it_again(stage: Stage) -> None:
     await at_step(stage, 1)
     await stage.delete(DEPLOYMENT, "busybox")

@@ -139,9 +139,24 @@ def _beyond(seen: RolloutSnapshot) -> str:
 
 def _ready(seen: RolloutSnapshot) -> Out:
     index, last = seen.sub.current_step_index, len(seen.steps)
+    before = (
+        seen.status.current_step_state
+    )  # as we last wrote it; a person's approval is in the sub-status only
+    if before in (S.BEFORE_UPGRADE, S.UPGRADE) and seen.status.current_step_index == index:
+        return _too_early(seen, before)
     if index >= last:
         return move(seen, with_step(seen, current_step_state=S.COMPLETED, last_update_time=seen.now))
     return enter(seen, index + 1, S.BEFORE_UPGRADE)
+
+
+def _too_early(seen: RolloutSnapshot, before: str) -> Out:
+    """Most likely a second approval of the step before: it must not skip this one."""
+    index, meta = seen.sub.current_step_index, seen.rollout.metadata
+    told = (
+        f"an approval came before the pods of step {index}/{len(seen.steps)} were ready, and is ignored; "
+        f"to skip the step: kubectl kruise rollout jump rollout/{meta.name} -n {meta.namespace} --to <step>"
+    )
+    return move(seen, with_step(seen, current_step_state=before), notes=tell(seen, told, type_="Warning"))
 
 
 def enter(seen: RolloutSnapshot, index: int, state: StepState) -> Out:
