@@ -170,6 +170,12 @@ def _manager(command: argparse.ArgumentParser) -> None:
         metavar="BOOL",
         help="refuse Rollouts of kinds that are not supported (default true)",
     )
+    _manager_tuning(command)
+    command.set_defaults(run=_run_manager)
+
+
+def _manager_tuning(command: argparse.ArgumentParser) -> None:
+    flag = command.add_argument
     for name in ("rollout", "batchrelease", "deployment"):
         flag(
             f"--{name}-workers",
@@ -183,7 +189,6 @@ def _manager(command: argparse.ArgumentParser) -> None:
     for name in INERT:
         command.add_argument(f"--{name}", default=None, help=argparse.SUPPRESS)
     command.add_argument("--disable-no-deepcopy", nargs="?", default=None, help=argparse.SUPPRESS)
-    command.set_defaults(run=_run_manager)
 
 
 def _demo(flags: argparse.Namespace) -> None:

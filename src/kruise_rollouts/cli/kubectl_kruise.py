@@ -100,50 +100,36 @@ def _jump(flags: argparse.Namespace) -> None:
     act.each(work, named, lambda work, one: step.jump(work, one, flags.to))
 
 
-def _status(flags: argparse.Namespace) -> None:
-    timeout = seconds(flags.timeout)
+def _look(flags: argparse.Namespace) -> read.Look:
     session = session_of(flags)
-    discovery = Discovery(session)
-    read.status(
-        session,
-        discovery,
-        _named(flags, discovery, session),
-        watch=flags.watch,
-        timeout=timeout,
-        revision=flags.revision,
-        exit_on_pause=flags.exit_on_pause,
-    )
+    return read.Look(session, Discovery(session))
+
+
+def _status(flags: argparse.Namespace) -> None:
+    how = read.Following(flags.watch, seconds(flags.timeout), flags.revision, flags.exit_on_pause)
+    look = _look(flags)
+    read.status(look, _named(flags, look.discovery, look.session), how)
 
 
 def _history(flags: argparse.Namespace) -> None:
-    session = session_of(flags)
-    discovery = Discovery(session)
-    for one in _named(flags, discovery, session):
-        read.history(session, discovery, one, flags.revision)
+    look = _look(flags)
+    for one in _named(flags, look.discovery, look.session):
+        read.history(look, one, flags.revision)
 
 
 def _list(flags: argparse.Namespace) -> None:
-    session = session_of(flags)
-    read.rollouts(session, Discovery(session), every_namespace=flags.all_namespaces)
+    read.rollouts(_look(flags), every_namespace=flags.all_namespaces)
 
 
 def _describe(flags: argparse.Namespace) -> None:
     if not flags.names:
         raise refusal("required rollout name not specified")
-    session = session_of(flags)
-    discovery = Discovery(session)
+    look = _look(flags)
     name = flags.names[0]
     words = [name] if "/" in name else ["rollouts.rollouts.kruise.io", name]
     colour = not flags.no_color and not os.environ.get("NO_COLOR") and sys.stdout.isatty()
-    read.describe(
-        session,
-        discovery,
-        select(words, discovery, session)[0],
-        watch=flags.watch,
-        timeout=flags.timeout,
-        colour=colour,
-        every_pod=flags.every_pod,
-    )
+    how = read.Drawing(flags.watch, flags.timeout, colour, flags.every_pod)
+    read.describe(look, select(words, look.discovery, look.session)[0], how)
 
 
 def _help(flags: argparse.Namespace) -> None:

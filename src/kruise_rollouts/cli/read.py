@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+
+from msgspec import Struct
 
 from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.errors import ApiError, Gone, NotFound, Unavailable
@@ -25,25 +26,41 @@ CLEAR = "\033[2J\033[H"
 EXIT_NEEDS_APPROVAL = 3  # of `status --exit-on-pause`: not failed, but a person must act
 
 
-def status(
-    session: Session,
-    discovery: Discovery,
-    named: Sequence[Named],
-    *,
-    watch: bool,
-    timeout: float,
-    revision: int,
-    exit_on_pause: bool,
-) -> None:
+class Look(Struct, frozen=True):
+    """Where to look."""
+
+    session: Session
+    discovery: Discovery
+
+
+class Following(Struct, frozen=True):
+    """How `status` follows."""
+
+    watch: bool = True
+    timeout: float = 0.0  # seconds; 0: for ever
+    revision: int = 0  # of a Deployment; not 0: fail unless it runs
+    exit_on_pause: bool = False
+
+
+class Drawing(Struct, frozen=True):
+    """How `describe` draws."""
+
+    watch: bool = False
+    timeout: float = 0.0  # seconds; 0: for ever
+    colour: bool = False
+    every_pod: bool = False  # False: those of the current batch
+
+
+def status(look: Look, named: Sequence[Named], how: Following) -> None:
     """Follows one object until its release is over. Raises CommandError if it failed, was removed or took too long."""
     if len(named) != 1:
         raise refusal(
             "rollout status is only supported on individual resources and resource collections - "
             f"{len(named)} resources were found"
         )
-    read = _reader(session, discovery, named[0], revision)
+    read = _reader(look, named[0], how.revision)
     last = ""
-    for obj in follow(session, named[0], timeout=timeout, once=not watch):
+    for obj in follow(look.session, named[0], timeout=how.timeout, once=not how.watch):
         progress = read(obj)
         if progress.outcome == "failed":
             raise CommandError(progress.line)
@@ -52,22 +69,20 @@ def status(
             last = progress.line
         if progress.outcome == "done":
             return
-        if progress.needs_approval and exit_on_pause:
+        if progress.needs_approval and how.exit_on_pause:
             raise CommandError("", EXIT_NEEDS_APPROVAL)
 
 
-def _reader(
-    session: Session, discovery: Discovery, one: Named, revision: int
-) -> Callable[[JsonObject], Progress]:
+def _reader(look: Look, one: Named, revision: int) -> Callable[[JsonObject], Progress]:
     kind = one.served.kind.kind
     if kind == "Rollout" and one.served.group == "rollouts.kruise.io":
-        return lambda obj: _rollout_progress(session, discovery, obj)
+        return lambda obj: _rollout_progress(look, obj)
     if kind == "Deployment":
         return lambda obj: deployment_progress(obj, revision)
     raise refusal(f"no status viewer has been implemented for {one.served.kind_name}")
 
 
-def _rollout_progress(session: Session, discovery: Discovery, obj: JsonObject) -> Progress:
+def _rollout_progress(look: Look, obj: JsonObject) -> Progress:
     """Not over while the workload is held for a release that the Rollout has not yet begun with.
 
     Admission marks the workload in the very request that changes it, so `status` right after a change waits for it.
@@ -76,7 +91,7 @@ def _rollout_progress(session: Session, discovery: Discovery, obj: JsonObject) -
     view = rollout_view(obj)
     if progress.outcome == "waiting" or view.phase != "Healthy":
         return progress
-    workload = _workload(session, discovery, view)
+    workload = _workload(look, view)
     if workload is None or not is_held(workload):
         return progress
     return Progress(f'Waiting for rollout "{view.name}" to begin with the new version...', "waiting")
@@ -106,15 +121,15 @@ def follow(session: Session, one: Named, *, timeout: float, once: bool = False) 
             raise refusal("timed out waiting for the condition")
 
 
-def history(session: Session, discovery: Discovery, one: Named, revision: int) -> None:
+def history(look: Look, one: Named, revision: int) -> None:
     """The revisions of a Deployment, or of the one that a Rollout refers to."""
     if revision < 0:
         raise refusal(f"revision must be a positive integer: {revision}")
-    one = workload_of(session, discovery, one)
+    one = workload_of(look.session, look.discovery, one)
     if one.served.kind.kind != "Deployment":
         raise refusal(f'no history viewer has been implemented for "{one.served.kind_name}"')
-    deployment = session.get(one.path)
-    found = revisions(deployment, owned_replica_sets(session, deployment))
+    deployment = look.session.get(one.path)
+    found = revisions(deployment, owned_replica_sets(look.session, deployment))
     if revision:
         match = next((r for r in found if r.number == revision), None)
         if match is None:
@@ -131,54 +146,45 @@ def history(session: Session, discovery: Discovery, one: Named, revision: int) -
     print()
 
 
-def rollouts(session: Session, discovery: Discovery, *, every_namespace: bool) -> None:
+def rollouts(look: Look, *, every_namespace: bool) -> None:
     """A table of Rollouts with the pods of their workloads."""
-    served = discovery.find("rollouts.rollouts.kruise.io")
-    items = session.get(served.kind.path("" if every_namespace else session.namespace)).get("items", [])
+    served = look.discovery.find("rollouts.rollouts.kruise.io")
+    items = look.session.get(served.kind.path("" if every_namespace else look.session.namespace)).get(
+        "items", []
+    )
     if not items:
-        where = "" if every_namespace else f" in {session.namespace} namespace"
+        where = "" if every_namespace else f" in {look.session.namespace} namespace"
         print(f"No resources found{where}.", file=sys.stderr)
         return
     listed = []
     for view in map(rollout_view, items):
-        workload = _workload(session, discovery, view)
+        workload = _workload(look, view)
         listed.append((view, workload_view(workload) if workload is not None else None))
     print("\n".join(rollout_table(listed, namespaces=every_namespace)))
 
 
-def describe(
-    session: Session,
-    discovery: Discovery,
-    one: Named,
-    *,
-    watch: bool,
-    timeout: float,
-    colour: bool,
-    every_pod: bool,
-) -> None:
+def describe(look: Look, one: Named, how: Drawing) -> None:
     """The report about one Rollout, drawn again on each change with `watch`."""
-    for obj in follow(session, one, timeout=timeout, once=not watch):
-        report = _report(session, discovery, rollout_view(obj), session.now(), colour, every_pod)
-        sys.stdout.write((CLEAR if watch and sys.stdout.isatty() else "") + report)
+    for obj in follow(look.session, one, timeout=how.timeout, once=not how.watch):
+        report = _report(look, rollout_view(obj), how)
+        sys.stdout.write((CLEAR if how.watch and sys.stdout.isatty() else "") + report)
         sys.stdout.flush()
 
 
-def _report(
-    session: Session, discovery: Discovery, view: RolloutView, now: datetime, colour: bool, every_pod: bool
-) -> str:
-    workload = _workload(session, discovery, view)
-    pods = _pods(session, view, every_pod) if view.workload_name else []
+def _report(look: Look, view: RolloutView, how: Drawing) -> str:
+    workload = _workload(look, view)
+    pods = _pods(look.session, view, how.every_pod) if view.workload_name else []
     shown = workload_view(workload) if workload is not None else None
-    return describe_text(view, shown, [pod_view(p) for p in pods], now=now, colour=colour)
+    return describe_text(view, shown, [pod_view(p) for p in pods], now=look.session.now(), colour=how.colour)
 
 
-def _workload(session: Session, discovery: Discovery, view: RolloutView) -> JsonObject | None:
+def _workload(look: Look, view: RolloutView) -> JsonObject | None:
     """The object that a Rollout refers to; None if it is not there."""
     if not view.workload_name:
         return None
-    served = discovery.by_version(view.workload_api, view.workload_kind)
+    served = look.discovery.by_version(view.workload_api, view.workload_kind)
     try:
-        return session.get(served.kind.path(view.ns, view.workload_name))
+        return look.session.get(served.kind.path(view.ns, view.workload_name))
     except NotFound:
         return None
 

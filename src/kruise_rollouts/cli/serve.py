@@ -121,16 +121,7 @@ async def _serve(api: HttpApi, options: Options, metrics: Metrics) -> None:
         instance=identity,
         tasks=(keeper.run,),
     )
-    for loop in assembly.controllers.all:
-        depth = loop.queue.__len__
-        metrics.level(
-            "queue_depth", "Keys waiting to be worked on.", depth, label="controller", value=loop.name
-        )
-    for informer in assembly.informers.all:
-        kept = informer.cache.__len__
-        metrics.level(
-            "cached_objects", "Objects in the caches.", kept, label="kind", value=informer.kind.kind
-        )
+    _levels(metrics, assembly)
     faces = (
         HttpServer(health_app(assembly.manager.checks), options.health_address),
         HttpServer(metrics_app(metrics.show), options.metrics_address),
@@ -143,6 +134,20 @@ async def _serve(api: HttpApi, options: Options, metrics: Metrics) -> None:
     finally:
         for face in faces:
             await face.stop()
+
+
+def _levels(metrics: Metrics, assembly: Assembly) -> None:
+    """Shows how much waits and how much is kept."""
+    for loop in assembly.controllers.all:
+        depth = loop.queue.__len__
+        metrics.level(
+            "queue_depth", "Keys waiting to be worked on.", depth, label="controller", value=loop.name
+        )
+    for informer in assembly.informers.all:
+        kept = informer.cache.__len__
+        metrics.level(
+            "cached_objects", "Objects in the caches.", kept, label="kind", value=informer.kind.kind
+        )
 
 
 async def _certificates(api: HttpApi, options: Options, clock: WallClock) -> CertKeeper:

@@ -24,6 +24,7 @@ from .errors import CommandError, refusal
 from .output import warn
 from .wire import open_wire, send, unreachable
 
+JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 WARNING = re.compile(r'\b299 \S+ "((?:[^"\\]|\\.)*)"')
@@ -62,10 +63,8 @@ class Session:
     def mono(self) -> float:
         return wall.mono()
 
-    def get(
-        self, path: str, *, params: Mapping[str, str] | None = None, accept: str = "application/json"
-    ) -> JsonObject:
-        return self._json("GET", path, params=params, accept=accept)
+    def get(self, path: str, *, params: Mapping[str, str] | None = None, accept: str = JSON) -> JsonObject:
+        return self._json("GET", self._target(path, params), {"Accept": accept})
 
     def patch(
         self,
@@ -75,9 +74,8 @@ class Session:
         content_type: str = MERGE_PATCH,
         params: Mapping[str, str] | None = None,
     ) -> JsonObject:
-        return self._json(
-            "PATCH", path, params=params, body=msgspec.json.encode(body), content_type=content_type
-        )
+        headers = {"Accept": JSON, "Content-Type": content_type}
+        return self._json("PATCH", self._target(path, params), headers, msgspec.json.encode(body))
 
     def watch(
         self, path: str, name: str, resource_version: str, deadline: float | None
@@ -98,27 +96,21 @@ class Session:
         except (OSError, http.client.HTTPException) as error:
             raise Unavailable(str(error)) from None
         try:
-            self._send(wire, "GET", path, params, None, {"Accept": "application/json"})
+            self._send(wire, "GET", self._target(path, params), {"Accept": JSON}, None)
             yield from _events(wire.getresponse())
         except (OSError, http.client.HTTPException) as error:
             raise Unavailable(str(error)) from None
         finally:
             wire.close()
 
+    def _target(self, path: str, params: Mapping[str, str] | None) -> str:
+        target = urlsplit(self._connection.server).path.rstrip("/") + quote(path, safe="/:=,@")
+        return f"{target}?{urlencode(params)}" if params else target
+
     def _json(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        content_type: str = "application/json",
-        accept: str = "application/json",
+        self, method: str, target: str, headers: dict[str, str], body: bytes | None = None
     ) -> JsonObject:
-        headers = {"Accept": accept}
-        if body is not None:
-            headers["Content-Type"] = content_type
-        answer, data = self._round_trip(method, path, params or {}, body, headers)
+        answer, data = self._round_trip(method, target, headers, body)
         for given in answer.headers.get_all("Warning") or ():
             for text in WARNING.findall(given):
                 warn(text.replace('\\"', '"'))
@@ -145,14 +137,14 @@ class Session:
         )
 
     def _round_trip(
-        self, method: str, path: str, params: Mapping[str, str], body: bytes | None, headers: dict[str, str]
+        self, method: str, target: str, headers: dict[str, str], body: bytes | None
     ) -> tuple[http.client.HTTPResponse, bytes]:
         """One request on the kept connection; on a fresh one if the server has closed that meanwhile."""
         kept = self._open
         try:
             wire = kept or open_wire(self._connection, self._proof(), self._seconds)
             self._open = wire
-            self._send(wire, method, path, params, body, headers)
+            self._send(wire, method, target, headers, body)
             answer = wire.getresponse()
             return answer, answer.read()
         except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError) as error:
@@ -160,7 +152,7 @@ class Session:
             if kept is None:
                 raise unreachable(self._connection, error) from None
             kept.close()
-            return self._round_trip(method, path, params, body, headers)
+            return self._round_trip(method, target, headers, body)
         except (OSError, http.client.HTTPException) as error:
             self._open = None
             raise unreachable(self._connection, error) from None
@@ -169,14 +161,10 @@ class Session:
         self,
         wire: http.client.HTTPConnection,
         method: str,
-        path: str,
-        params: Mapping[str, str],
-        body: bytes | None,
+        target: str,
         headers: dict[str, str],
+        body: bytes | None,
     ) -> None:
-        target = urlsplit(self._connection.server).path.rstrip("/") + quote(path, safe="/:=,@")
-        if params:
-            target += "?" + urlencode(params)
         agent = {"User-Agent": f"kubectl-kruise/{__version__}"}
         sent = {**agent, **self._proof().headers, **headers}
         send(wire, method, target, [*sent.items(), *self._extra], body)
