@@ -1,10 +1,8 @@
 """The whole stack under chance: sandbox, manager, a person and machines that fail, all from one seed.
 
-    pytest tests/properties/test_world_releases.py -k "fast or long"     WORLDS=2000 FIRST_WORLD=0 for other seeds
-    pytest tests/properties/test_world_releases.py -k one --runslow ...  see REPLAY below
-
-A failure prints its seed and what happened; `REPLAY=<seed> pytest tests/properties/test_world_releases.py -k replay`
-plays that one again.
+A failure prints its seed and what happened. `REPLAY=<seed> pytest tests/properties/test_world_releases.py -k replay`
+plays that one again; `WORLDS=2000 FIRST_WORLD=5000 pytest ... -k many_more` plays others. For a million:
+bench/releases_per_second.py.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ import pytest
 from world_rules import watch
 from world_stage import a_world, play
 
-FAST = range(12)
+FAST = range(8)
 WORLDS = int(os.environ.get("WORLDS", "300"))
 FIRST = int(os.environ.get("FIRST_WORLD", "100"))
 PART = 25  # worlds in one test

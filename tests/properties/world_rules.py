@@ -67,6 +67,7 @@ class Steps:
             now.get("currentStepIndex"),
         ):
             return
+        self._rushed(old, new)
         if was.get("currentStepState") == "StepPaused":
             self._left(old, new)
         if now.get("currentStepState") == "StepReady" and was.get("currentStepState") != "StepPaused":
@@ -74,6 +75,25 @@ class Steps:
             self.count["approved"] += 1
         if was.get("currentStepState") == "StepReady":
             self._moved_on(old, new)
+
+    def _rushed(self, old: Object, new: Object) -> None:
+        """Steps that were begun and left between two commits: only those that wait for nobody may be."""
+        was, now, steps = _sub(old), _sub(new), _steps(new)
+        stood = was.get("currentStepState") in ("StepPaused", "StepReady")
+        first = was.get("currentStepIndex", 0) + stood
+        end = now.get("currentStepIndex", 0) + (now.get("currentStepState") in ("StepReady", "Completed"))
+        if now.get("currentStepState") == "StepReady" and self._world.person.approving:
+            end -= 1
+        if _is_moved_by_hand(old, new):
+            return
+        for index in range(max(1, first), min(end, len(steps) + 1)):
+            step = steps[index - 1]
+            alone = (step.get("pause") or {}).get("duration") == 0 or (
+                index == len(steps) and step["replicas"] == "100%"
+            )
+            assert alone, (
+                f"step {index} of {len(steps)} was rushed through, and nobody approved: {was} -> {now}"
+            )
 
     def _left(self, old: Object, new: Object) -> None:
         was, now = _sub(old), _sub(new)

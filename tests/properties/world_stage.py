@@ -86,7 +86,7 @@ class World:
     # --- what is there -------------------------------------------------------------------------------------------
 
     def objects(self, group: str, plural: str) -> list[Object]:
-        return [o for o in self.sandbox.server.store.list(group, plural, "default")]
+        return list(self.sandbox.server.store.list(group, plural, "default"))
 
     def object(self, group: str, plural: str) -> Object | None:
         return self.sandbox.server.store.get(group, plural, "default", "busybox")
