@@ -125,23 +125,23 @@ class Steady:
             return "<ip>"
         return self._text(text)
 
+    def _shown(self, found: re.Match[str]) -> str:
+        """An object shown in a message, made steady like any other."""
+        try:
+            value = json.loads(found[0])
+            inner = json.loads(value) if isinstance(value, str) else value
+        except ValueError:
+            return found[0]
+        text = json.dumps(self._value(inner, ""), sort_keys=True)
+        return json.dumps(text) if isinstance(value, str) else text
+
     def _text(self, text: str) -> str:
         for name, value in self._known.items():
             if len(value) > 4 or (value.isdigit() and len(text) > len(value)):
                 text = re.sub(rf"(?<![\w-]){re.escape(value)}(?![\w-])", f"<{name}>", text)
-        text = _SHOWN.sub(_sorted_keys, text)
+        text = _SHOWN.sub(self._shown, text)
         text = _QUOTED.sub(r"\1<now>", _MADE.sub(r"\1<5>", text))
         return _TOO_LARGE.sub(r"\1<rv>", _UID.sub("<uid>", text))
-
-
-def _sorted_keys(shown: re.Match[str]) -> str:
-    try:
-        value = json.loads(shown[0])
-        inner = json.loads(value) if isinstance(value, str) else value
-    except ValueError:
-        return shown[0]
-    text = json.dumps(inner, sort_keys=True)
-    return json.dumps(text) if isinstance(value, str) else text
 
 
 def _order_causes(status: dict[str, Any]) -> None:
@@ -151,6 +151,9 @@ def _order_causes(status: dict[str, Any]) -> None:
     head, bracket, rest = status["message"].partition("[")
     if len(causes) > 1 and bracket and len(rest) == len(", ".join(told)) + 1:
         status["message"] = f"{head}[{', '.join(sorted(told))}]"
+    elif status.get("reason") != "Conflict":  # whose message has an order of its own
+        return
+    if causes:
         status["details"]["causes"] = sorted(causes, key=lambda c: json.dumps(c, sort_keys=True))
 
 
@@ -168,7 +171,9 @@ def _hide_ages(table: dict[str, Any]) -> None:
 
 def _hide_control(obj: dict[str, Any]) -> None:
     obj.pop("status", None)
-    annotations = obj["metadata"].get("annotations") or {}
+    annotations = obj["metadata"].get("annotations")
+    if not isinstance(annotations, dict):
+        return
     annotations.pop(_REVISION, None)
     if not annotations:
         obj["metadata"].pop("annotations", None)

@@ -7,8 +7,8 @@ from typing import Any
 from .asking import APPLY, JSON_PATCH, META, STRATEGIC, TABLE, Story
 from .script import Script, config, labelled, thing
 
-_GROUP = "conformance.example.com"
-_CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+GROUP = "conformance.example.com"
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _SCHEMA = {
     "type": "object",
     "properties": {
@@ -51,7 +51,7 @@ def crd(plural: str, kind: str, **version: Any) -> dict[str, Any]:
         **version,
     }
     spec = {
-        "group": _GROUP,
+        "group": GROUP,
         "scope": "Namespaced",
         "names": {
             "plural": plural,
@@ -62,15 +62,15 @@ def crd(plural: str, kind: str, **version: Any) -> dict[str, Any]:
         },
         "versions": [served],
     }
-    return thing("CustomResourceDefinition", f"{plural}.{_GROUP}", "apiextensions.k8s.io/v1", spec=spec)
+    return thing("CustomResourceDefinition", f"{plural}.{GROUP}", "apiextensions.k8s.io/v1", spec=spec)
 
 
 def a_thing(name: str, **spec: Any) -> dict[str, Any]:
-    return thing("Thing", name, f"{_GROUP}/v1", spec={"size": 1, **spec})
+    return thing("Thing", name, f"{GROUP}/v1", spec={"size": 1, **spec})
 
 
 def custom() -> Story:
-    s = Script("custom", f"{_CRDS}/things.{_GROUP}")
+    s = Script("custom", f"{CRDS}/things.{GROUP}")
     columns = [
         {"name": "Size", "type": "integer", "jsonPath": ".spec.size"},
         {"name": "Word", "type": "string", "jsonPath": ".spec.word", "priority": 1},
@@ -85,15 +85,13 @@ def custom() -> Story:
             "labelSelectorPath": ".status.selector",
         },
     }
-    g = f"{_GROUP}/v1"
+    g = f"{GROUP}/v1"
     s.get("before", "things", group=g)
-    s.post(
-        "create the CRD", _CRDS, crd("things", "Thing", additionalPrinterColumns=columns, subresources=sub)
-    )
-    s.get("established", f"{_CRDS}/things.{_GROUP}", until=("status.conditions.1.status", "True"))
+    s.post("create the CRD", CRDS, crd("things", "Thing", additionalPrinterColumns=columns, subresources=sub))
+    s.get("established", f"{CRDS}/things.{GROUP}", until=("status.conditions.1.status", "True"))
     s.get("served", "things", group=g, until=(200, None))
     s.get("discovery", f"/apis/{g}", until=(200, None))
-    s.get("group", f"/apis/{_GROUP}", until=(200, None))
+    s.get("group", f"/apis/{GROUP}", until=(200, None))
     s.post("create", "things", a_thing("a", parts=[{"name": "p"}]), group=g)
     s.post("create pruned", "things", a_thing("pruned", unknown=1, free={"x": [1]}), group=g)
     s.post(
@@ -113,7 +111,7 @@ def custom() -> Story:
     s.post("spec a text", "things?dryRun=All", thing("Thing", "x", g, spec="x"), group=g)
     s.post("no size", "things?dryRun=All", thing("Thing", "x", g, spec={}), group=g)
     s.post("another kind", "things", thing("Other", "x", g), group=g)
-    s.post("another version", "things", thing("Thing", "x", f"{_GROUP}/v2"), group=g)
+    s.post("another version", "things", thing("Thing", "x", f"{GROUP}/v2"), group=g)
     s.post("no kind", "things", {"metadata": {"name": "x"}, "spec": {"size": 1}}, group=g)
     s.post("a bad name", "things", a_thing("Bad_Name"), group=g)
     s.post("not JSON", "things", raw="{", group=g)
@@ -196,12 +194,12 @@ def custom() -> Story:
     s.get("list", "things?labelSelector=none", group=g)
     s.get("field selector", "things?fieldSelector=spec.size%3D1", group=g)
     s.get("by name", "things?fieldSelector=metadata.name%3Dnew", group=g)
-    s.get("another version's path", "things", group=f"{_GROUP}/v2")
+    s.get("another version's path", "things", group=f"{GROUP}/v2")
     s.get("unknown subresource", f"{t}/frob", group=g)
     s.delete("delete", "things/new", group=g)
     s.delete("delete all", "things", group=g)
-    s.delete("delete the CRD", f"{_CRDS}/things.{_GROUP}")
-    s.get("the CRD goes", f"{_CRDS}/things.{_GROUP}", until=(404, None))
+    s.delete("delete the CRD", f"{CRDS}/things.{GROUP}")
+    s.get("the CRD goes", f"{CRDS}/things.{GROUP}", until=(404, None))
     s.get("not served", "things", group=g, until=(404, None))
     return s.story
 
@@ -211,7 +209,7 @@ def definitions() -> Story:
 
     def refused(title: str, change: dict[str, Any], **version: Any) -> None:
         body = crd("frobs", "Frob", **version)
-        s.post(title, f"{_CRDS}?dryRun=All", {**body, "spec": {**body["spec"], **change}})
+        s.post(title, f"{CRDS}?dryRun=All", {**body, "spec": {**body["spec"], **change}})
 
     refused("good", {})
     refused("no group", {"group": ""})
@@ -239,8 +237,8 @@ def definitions() -> Story:
         "column of a bad type", {}, additionalPrinterColumns=[{"name": "A", "type": "frob", "jsonPath": ".a"}]
     )
     refused("scale without paths", {}, subresources={"scale": {}})
-    s.post("another name", _CRDS, {**crd("frobs", "Frob"), "metadata": {"name": "other"}})
-    s.get("absent", f"{_CRDS}/none")
+    s.post("another name", CRDS, {**crd("frobs", "Frob"), "metadata": {"name": "other"}})
+    s.get("absent", f"{CRDS}/none")
     return s.story
 
 
@@ -775,6 +773,20 @@ def refused() -> Story:
             "admissionregistration.k8s.io/v1",
             webhooks=[{"name": "a"}],
         ),
+    )
+    twice = [{"name": "E", "value": "1"}, {"name": "F"}, {"name": "E", "value": "2"}]
+    dry("a variable twice", "pods", pod(containers=[{"name": "a", "image": "a", "env": twice}]))
+    port = [{"containerPort": 80}]
+    dry(
+        "a port three times",
+        "pods",
+        pod(containers=[{"name": n, "image": "a", "ports": port} for n in "abc"]),
+    )
+    host = [{"containerPort": 80, "hostPort": 80}]
+    dry(
+        "a port of the host",
+        "pods",
+        pod(containers=[{"name": n, "image": "a", "ports": p} for n, p in (("a", host), ("b", port))]),
     )
     s.post("endpoints are deprecated", "endpoints?dryRun=All", thing("Endpoints", "w"))
     return s.story

@@ -17,6 +17,7 @@ from kruise_rollouts.kube.patch import json_patch, merge_patch
 from . import rules
 from .metadata import check_metadata
 from .pipeline import Attempt, Manager, Parts
+from .pod_warnings import pod_warnings
 from .refusals import already_exists, conflict, invalid, invalid_object, not_allowed, not_found
 from .request import Call, Options
 from .service_addresses import addressed
@@ -73,6 +74,8 @@ class Writer:
         if causes:
             raise invalid_object(resource, new["metadata"].get("name", ""), causes)
         call.warnings.extend(await parts.hooks.check(self._attempt(call, "CREATE", new, None)))
+        if not call.owing:
+            call.warnings.extend(pod_warnings(resource, new, None))
         if (body["metadata"].get("resourceVersion") or "0") != "0" and not call.options.dry_run:
             raise InternalError("resourceVersion should not be set on objects to be created", reason="")
         stored = await parts.save(new, resource)
@@ -257,6 +260,8 @@ class Writer:
         if main != "status":
             new = rules.counted(resource, new, live)
         warnings += await hooks.check(self._attempt(call, "UPDATE", new, live))
+        if not call.owing:
+            warnings += pod_warnings(resource, new, live)
         stored = await parts.save(new, resource)
         if (
             parts.store.entry(*resource.storage, live["metadata"].get("namespace", ""), call.name)
