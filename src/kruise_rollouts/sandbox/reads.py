@@ -107,11 +107,11 @@ def check_list_options(options: Options, *, watching: bool) -> None:
         if not watching:
             refuse("sendInitialEvents", "sendInitialEvents is forbidden for list")
         if match != "NotOlderThan":
-            other = not_supported("resourceVersionMatch", f'"{match}"', ("NotOlderThan",))
+            unknown = not_supported("resourceVersionMatch", f'"{match}"', ("NotOlderThan",))
             refuse(
                 "resourceVersionMatch",
                 "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-                *([other] if match else []),
+                *([unknown] if match else []),
             )
         return
     if watching and options.continue_token and rv in ("", "0"):
