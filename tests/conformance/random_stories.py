@@ -7,7 +7,7 @@ from typing import Any
 
 from .asking import APPLY, JSON_PATCH, STRATEGIC, Story
 from .script import Script
-from .stories_kinds import CRDS, GROUP, crd
+from .stories_custom import CRDS, GROUP, crd
 
 _KINDS = {
     "configmaps": ("", "v1", "ConfigMap"),
