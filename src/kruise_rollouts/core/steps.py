@@ -139,10 +139,10 @@ def _beyond(seen: RolloutSnapshot) -> str:
 
 def _ready(seen: RolloutSnapshot) -> Out:
     index, last = seen.sub.current_step_index, len(seen.steps)
-    before = (
-        seen.status.current_step_state
-    )  # as we last wrote it; a person's approval is in the sub-status only
-    if before in (S.BEFORE_UPGRADE, S.UPGRADE) and seen.status.current_step_index == index:
+    before = seen.status.current_step_state  # as we last wrote it: a person writes the sub-status only
+    begun = before in (S.BEFORE_UPGRADE, S.UPGRADE) and seen.status.current_step_index == index
+    # Pods that are all ready were about to be paused at: whoever approves in that moment means this step.
+    if begun and not (seen.own_release is not None and has_reached(seen.own_release, index)):
         return _too_early(seen, before)
     if index >= last:
         return move(seen, with_step(seen, current_step_state=S.COMPLETED, last_update_time=seen.now))
