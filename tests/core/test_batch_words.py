@@ -32,7 +32,16 @@ def waiting(reason: str) -> dict[str, Any]:
         (waiting("ContainerCreating"), ""),
         ({}, ""),
         (
-            {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no cpu"}]},
+            {
+                "conditions": [
+                    {
+                        "type": "PodScheduled",
+                        "status": "False",
+                        "reason": "Unschedulable",
+                        "message": "no cpu",
+                    }
+                ]
+            },
             "Unschedulable (no cpu)",
         ),
         (
@@ -65,5 +74,3 @@ def test_a_condition_keeps_its_transition_time_while_only_its_words_change() -> 
     assert third[0].last_transition_time == later
     assert set_condition(third, Condition(type="Progressing", status="False", reason="B"), NOW) is third
     assert without(third, "Progressing") == () and without(third, "Other") is third
-
-

@@ -64,7 +64,9 @@ OPEN = {
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(raises=AssertionError, strict=False, reason="a known limit of stopping a move in an instant")
+@pytest.mark.xfail(
+    raises=AssertionError, strict=False, reason="a known limit of stopping a move in an instant"
+)
 @pytest.mark.parametrize("what", OPEN)
 def test_what_is_open(what: str) -> None:
     play_all(range(OPEN[what], OPEN[what] + 1))

@@ -38,7 +38,10 @@ def start_manager(folder: Path, *flags: str) -> None:
     """Installs, starts a manager and waits until it is ready. Its pid and log are files in `folder`."""
     webhook, health = _free_port(), _free_port()
     installed = subprocess.run(
-        [PROGRAM, "install", "--webhook-url", f"https://127.0.0.1:{webhook}"], capture_output=True, text=True
+        [PROGRAM, "install", "--webhook-url", f"https://127.0.0.1:{webhook}"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert installed.returncode == 0, installed.stderr
     environ = {
@@ -50,7 +53,9 @@ def start_manager(folder: Path, *flags: str) -> None:
     command = [PROGRAM, "manager", "--metrics-bind-address", "0", "--feature-gates", "RolloutHistory=true"]
     command += ["--health-probe-bind-address", f"127.0.0.1:{health}"]
     with (folder / "manager.log").open("a") as log:
-        process = subprocess.Popen([*command, *flags], env=environ, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(
+            [*command, *flags], env=environ, stdout=log, stderr=log, start_new_session=True
+        )
     (folder / "pid").write_text(str(process.pid))
     deadline = time.monotonic() + READY_SECONDS
     while not _answers(f"http://127.0.0.1:{health}/readyz"):

@@ -66,7 +66,9 @@ class PartitionedDeployment(Struct, frozen=True):
         meta, revisions, total = deployment.metadata, self._revisions, deployment.replicas
         new, stable = revisions.new, self._stable_revision
         ready = 0 if new is None else new.status.ready_replicas
-        failure = status.condition("ReplicaFailure")
+        # The controller of a paused Deployment does not pass on what its ReplicaSets complain about.
+        conditions = (*(() if new is None else new.status.conditions), *status.conditions)
+        failures = (c.message for c in conditions if (c.type, c.status) == ("ReplicaFailure", "True"))
         settled = status.observed_generation >= meta.generation
         owner = parse_control_info(meta.annotations.get(CONTROL_INFO))
         return WorkloadState(
@@ -82,7 +84,7 @@ class PartitionedDeployment(Struct, frozen=True):
             stable_revision=stable,
             update_revision=template_hash(deployment.spec.template),
             pod_template_hash="" if new is None else hash_label(new),
-            trouble="" if failure is None or failure.status != "True" else failure.message,
+            trouble=next(failures, ""),
             pods_owner="" if new is None else new.metadata.uid,
             is_rollback=new is not None and hash_label(new) == meta.labels.get(STABLE_REVISION),
             is_in_progress=parse_in_progressing(meta.annotations.get(IN_PROGRESSING)) is not None,
