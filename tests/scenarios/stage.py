@@ -27,6 +27,7 @@ from kruise_rollouts.kube.objects import (
 from kruise_rollouts.kube.protocols import Api, Clock
 
 Object = dict[str, Any]
+Objects = list[Object]
 LOOK_SECONDS = 0.05
 ROLLOUT_ALPHA = Kind("rollouts.kruise.io/v1alpha1", "Rollout", "rollouts")
 
@@ -50,10 +51,10 @@ class Stage:
         except NotFound:
             return None
 
-    async def list(self, kind: Kind, selector: str = "") -> list[Object]:
+    async def list(self, kind: Kind, selector: str = "") -> Objects:
         params = {"labelSelector": selector} if selector else None
         answer = msgspec.json.decode(await self.api.request("GET", kind.path(self.ns), params=params))
-        items: list[Object] = answer["items"]
+        items: Objects = answer["items"]
         return items
 
     async def create(self, kind: Kind, obj: Object) -> Object:
@@ -91,7 +92,7 @@ class Stage:
         made: Object = msgspec.json.decode(answer)
         return made
 
-    async def json_patch(self, kind: Kind, name: str, ops: list[Object]) -> None:
+    async def json_patch(self, kind: Kind, name: str, ops: Objects) -> None:
         path, body = kind.path(self.ns, name), msgspec.json.encode(ops)
         await self.api.request("PATCH", path, body=body, content_type="application/json-patch+json")
 
@@ -126,7 +127,7 @@ class Stage:
     async def rollout(self, name: str = "busybox") -> Object:
         return await self.get(ROLLOUT, name)
 
-    async def pods(self, app: str = "busybox") -> list[Object]:
+    async def pods(self, app: str = "busybox") -> Objects:
         """Pods that are not on their way out."""
         return [p for p in await self.list(POD, f"app={app}") if not p["metadata"].get("deletionTimestamp")]
 
@@ -227,7 +228,7 @@ class Stage:
 
         await self.until(f"{pods} pods of Deployment {name} ready", ready, within)
 
-    async def events(self, kind: str, name: str) -> list[Object]:
+    async def events(self, kind: str, name: str) -> Objects:
         return [
             e
             for e in await self.list(EVENT)

@@ -100,6 +100,5 @@ async def test_going_back_with_everything_of_ours_written_over(stage: Stage) -> 
     await at_step(stage, 1)
     spec = a_deployment()["spec"]
     await unseen(stage, await without_marks(stage, template=spec["template"]))
-    await stage.until_versions({"version-5": 10})
-    await stage.until_phase("Healthy")
-    assert not (await stage.deployment())["spec"].get("paused")
+    # With the mark of the stable revision gone, going back may count as a release of its own; no pod is let loose.
+    await to_the_end(stage, "version-5")
