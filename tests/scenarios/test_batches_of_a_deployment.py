@@ -22,6 +22,7 @@ FIVE = (a_step("20%"), a_step("60%"), a_step("100%"))
 async def is_split(stage: Stage, step: int, updated: int, version: str) -> None:
     """Paused at `step` of a release on 5 replicas, with all that says how many pods are new."""
     await stage.until_paused(step)
+    await stage.until_ready(5)
     deployment, rollout = await stage.deployment(), await stage.rollout()
     sub, status = rollout["status"]["canaryStatus"], deployment["status"]
     assert (status["updatedReplicas"], status["replicas"], status["readyReplicas"]) == (updated, 5, 5)

@@ -59,9 +59,13 @@ async def ends_well(stage: Stage) -> None:
 
     await stage.until("the release rests", calm)
     await stage.always("pods are as many as wanted", never_beyond, seconds=1)
-    version = (await stage.rollout())["metadata"]["resourceVersion"]
-    await stage.clock.sleep(3)
-    assert (await stage.rollout())["metadata"]["resourceVersion"] == version, "it spins"
+
+    async def still() -> bool:
+        version = (await stage.rollout())["metadata"]["resourceVersion"]
+        await stage.clock.sleep(3)
+        return bool((await stage.rollout())["metadata"]["resourceVersion"] == version)
+
+    await stage.until("nothing is written any more", still, within=30)
     await to_the_end(stage)
 
 

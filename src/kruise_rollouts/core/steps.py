@@ -141,12 +141,23 @@ def _ready(seen: RolloutSnapshot) -> Out:
     index, last = seen.sub.current_step_index, len(seen.steps)
     before = seen.status.current_step_state  # as we last wrote it: a person writes the sub-status only
     begun = before in (S.BEFORE_UPGRADE, S.UPGRADE) and seen.status.current_step_index == index
-    # Pods that are all ready were about to be paused at: whoever approves in that moment means this step.
-    if begun and not (seen.own_release is not None and has_reached(seen.own_release, index)):
+    if begun and not _is_met(seen, index):
         return _too_early(seen, before)
     if index >= last:
         return move(seen, with_step(seen, current_step_state=S.COMPLETED, last_update_time=seen.now))
     return enter(seen, index + 1, S.BEFORE_UPGRADE)
+
+
+def _is_met(seen: RolloutSnapshot, index: int) -> bool:
+    """Whether an approval means step `index`: its pods are ready, so its pause was about to be written.
+
+    Or the approval was followed before: the BatchRelease may run further, and only the status is not stored yet.
+    """
+    release = seen.own_release
+    if release is None:
+        return False
+    partition = release.spec.release_plan.batch_partition
+    return partition is None or partition >= index or has_reached(release, index)
 
 
 def _too_early(seen: RolloutSnapshot, before: str) -> Out:
