@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import TypeAlias
 
+from kruise_rollouts.kube.durations import duration
 from kruise_rollouts.kube.effects import Json, JsonObject
 
 Cells: TypeAlias = list[Json]
@@ -23,37 +24,6 @@ def moment(text: str | None) -> datetime | None:
     except ValueError:
         return None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
-
-
-def duration(seconds: float) -> str:
-    """A length of time in at most two units, as kubectl prints ages."""
-    whole = int(seconds)
-    if whole < -1:
-        return "<invalid>"
-    if whole < 0:
-        return "0s"
-    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
-    if whole < 120:
-        return f"{whole}s"
-    if minutes < 10:
-        return _two(minutes, "m", whole % 60, "s")
-    if minutes < 180:
-        return f"{minutes}m"
-    if hours < 8:
-        return _two(hours, "h", minutes % 60, "m")
-    if hours < 48:
-        return f"{hours}h"
-    if hours < 192:
-        return _two(days, "d", hours % 24, "h")
-    if days < 730:
-        return f"{days}d"
-    if days < 2920:
-        return _two(days // 365, "y", days % 365, "d")
-    return f"{days // 365}y"
-
-
-def _two(big: int, unit: str, small: int, smaller: str) -> str:
-    return f"{big}{unit}{small}{smaller}" if small else f"{big}{unit}"
 
 
 def age(text: str | None, now: datetime) -> str:

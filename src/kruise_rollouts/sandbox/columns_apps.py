@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from kruise_rollouts.kube.durations import duration
 from kruise_rollouts.kube.effects import Json, JsonObject
 
 from .cells import (
@@ -15,7 +16,6 @@ from .cells import (
     age,
     age_of,
     containers,
-    duration,
     labels_text,
     moment,
     name_of,
