@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -63,6 +65,20 @@ def start_manager(folder: Path, *flags: str) -> None:
         assert process.poll() is None, f"the manager ended:\n{said}"
         assert time.monotonic() < deadline, f"the manager is not ready after {READY_SECONDS:g} s:\n{said}"
         time.sleep(0.1)
+
+
+def said_lately(folder: Path, lines: int = 80) -> str:
+    """The end of the log of the run's manager; "" if none was started."""
+    log = folder / "manager.log"
+    return "\n".join(log.read_text().splitlines()[-lines:]) if log.exists() else ""
+
+
+def keep_log(folder: Path) -> None:
+    """Saves the log of the run's manager from the end of the run, and says where it is."""
+    log = folder / "manager.log"
+    if log.exists():
+        kept = shutil.copy(log, Path(tempfile.gettempdir()) / f"{folder.name}-manager.log")
+        print(f"\nthe log of the run's manager: {kept}")
 
 
 def stop_shared_manager(folder: Path, number: int = signal.SIGTERM) -> None:

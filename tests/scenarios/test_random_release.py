@@ -7,19 +7,15 @@ import os
 
 import pytest
 
-from kruise_rollouts.kube.objects import NAMESPACE
-from kruise_rollouts.runtime.client import HttpApi
 from kruise_rollouts.runtime.clock import WallClock
-from kruise_rollouts.runtime.kubeconfig import connect
 
+from .on_cluster import cluster_stage
 from .random_release import ACTS, NAMES, Person, a_story
 from .scenario import scenario
-from .shared_manager import shared_manager
-from .stage import Stage, a_namespace
+from .stage import Stage
 
 RELEASES = int(os.environ.get("CLUSTER_RELEASES", "100"))
 FIRST = int(os.environ.get("FIRST_RELEASE", "0"))
-AT_ONCE = 6
 LONGEST_PAUSE = 3  # seconds
 
 
@@ -42,30 +38,12 @@ async def test_a_random_release_ends_as_the_person_wanted(stage: Stage, seed: in
 
 @pytest.mark.cluster
 @pytest.mark.slow
-def test_a_hundred_random_releases_end_as_their_people_wanted() -> None:
-    shared_manager()
-    failed = asyncio.run(play_many(range(FIRST, FIRST + RELEASES)))
-    assert not failed, f"{len(failed)} of {RELEASES} failed; the first:\n{failed[0]}"
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + RELEASES))
+def test_one_of_a_hundred_random_releases_ends_as_its_person_wanted(seed: int) -> None:
+    async def story(stage: Stage) -> None:
+        await play(stage, seed)
 
-
-async def play_many(seeds: range) -> list[str]:
-    """What went wrong. Several at once, each in a namespace of its own."""
-    turns, failed = asyncio.Semaphore(AT_ONCE), []
-    clock = WallClock()
-
-    async def one(api: HttpApi, seed: int) -> None:
-        async with turns:
-            ns = await a_namespace(api, "random")
-            try:
-                await play(Stage(api, clock, ns, []), seed)
-            except AssertionError as error:
-                failed.append(str(error))
-            finally:
-                await api.request("DELETE", NAMESPACE.path("", ns))
-
-    async with HttpApi(connect(), user_agent="kubectl/test") as api:
-        await asyncio.gather(*(one(api, seed) for seed in seeds))
-    return failed
+    asyncio.run(cluster_stage(story, WallClock()))
 
 
 def test_the_same_seed_is_the_same_story() -> None:
