@@ -18,7 +18,8 @@ from kruise_rollouts.api.apps import Deployment, ReplicaSet
 from kruise_rollouts.api.core import Pod
 from kruise_rollouts.kube.effects import JsonObject, Patch, Write
 from kruise_rollouts.kube.errors import Conflict
-from kruise_rollouts.kube.patch import merge_patch
+from kruise_rollouts.kube.objects import Meta
+from kruise_rollouts.kube.patch import json_patch, merge_patch, on_basis
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DESIRED = "deployment.kubernetes.io/desired-replicas"
@@ -59,15 +60,22 @@ class Native:
     # --- the API server --------------------------------------------------------------------------------------------
 
     def apply(self, write: Write) -> None:
-        """Raises Conflict if the write names another resourceVersion."""
+        """Raises Conflict if the write names another resourceVersion or another generation."""
         assert isinstance(write, Patch), write
         live = self.deployment if write.ref.kind == "Deployment" else self.replica_sets[write.ref.name]
         if write.resource_version and write.resource_version != live["metadata"]["resourceVersion"]:
             raise Conflict(f"{write.ref} has changed")
-        self.change(live, write.body)
+        if write.basis is None:
+            self.change(live, write.body)
+            return
+        if write.basis != read(live["metadata"], Meta).basis:
+            raise Conflict(f"{write.ref} has changed")
+        self._store(live, json_patch(copy.deepcopy(live), on_basis(write.body, write.basis)))
 
     def change(self, live: dict[str, Any], body: JsonObject) -> None:
-        new = merge_patch(copy.deepcopy(live), body)
+        self._store(live, merge_patch(copy.deepcopy(live), body))
+
+    def _store(self, live: dict[str, Any], new: dict[str, Any]) -> None:
         if new == live:
             return
         spec_changed = new["spec"] != live["spec"]
@@ -89,7 +97,7 @@ class Native:
         assert spec["progressDeadlineSeconds"] > spec.get("minReadySeconds", 0), "422: deadline"
         strategy = spec["strategy"]
         if strategy["type"] == "Recreate":
-            assert not strategy.get("rollingUpdate"), "422: Recreate takes no rollingUpdate"
+            assert not strategy.pop("rollingUpdate", None), "422: Recreate takes no rollingUpdate"
             return
         numbers = strategy.setdefault("rollingUpdate", {}) or {}
         for key in ("maxSurge", "maxUnavailable"):

@@ -18,6 +18,7 @@ from kruise_rollouts.kube.errors import (
     status_of,
 )
 from kruise_rollouts.kube.objects import Kind
+from kruise_rollouts.kube.patch import json_patch
 
 Obj = dict[str, Any]
 Fault = (
@@ -131,6 +132,8 @@ class FakeServer:
                 return self.put(plural, ns, name, **sent)
             case "PATCH":
                 live = self._get(key)
+                if isinstance(sent, list):
+                    return self.put(plural, ns, name, **_without_version(json_patch(live, sent)))
                 meta = dict(sent.get("metadata", {}))
                 wanted = meta.pop("resourceVersion", "")
                 if wanted and wanted != live["metadata"]["resourceVersion"]:
@@ -278,3 +281,8 @@ class FakeServer:
         ns = parts[at - 1] if at >= 2 and parts[at - 2] == "namespaces" else ""
         rest = parts[at + 1 :]
         return parts[at], ns, rest[0] if rest else "", rest[1] if len(rest) > 1 else ""
+
+
+def _without_version(obj: Obj) -> Obj:
+    """As it is sent: the server gives the version."""
+    return {**obj, "metadata": {k: v for k, v in obj["metadata"].items() if k != "resourceVersion"}}

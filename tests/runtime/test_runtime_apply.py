@@ -9,8 +9,8 @@ from fake_server import FakeServer
 from msgspec import Struct
 from virtual import virtually
 
-from kruise_rollouts.kube.effects import Create, Delete, Evict, JsonObject, Patch, Ref
-from kruise_rollouts.kube.errors import AlreadyExists, Conflict, NotFound, TooManyRequests
+from kruise_rollouts.kube.effects import Basis, Create, Delete, Evict, JsonObject, Patch, Ref
+from kruise_rollouts.kube.errors import AlreadyExists, Conflict, Invalid, NotFound, TooManyRequests
 from kruise_rollouts.kube.objects import CONFIG_MAP, POD, Meta
 from kruise_rollouts.runtime.apply import Applier, Fenced, in_order
 from kruise_rollouts.runtime.cache import Cache
@@ -67,6 +67,38 @@ async def test_a_patch_on_an_outdated_version_is_a_conflict_that_leaves_the_cach
     with pytest.raises(Conflict):
         await stage.apply(Patch(BOX, {"data": {"a": "ours"}}, resource_version=seen))
     assert stage.box.data == {"a": "theirs"}
+
+
+@virtually
+async def test_a_patch_on_a_basis_goes_through_whatever_the_status_says_meanwhile() -> None:
+    stage = Stage()
+    stage.server.put("configmaps", "ns", "box", metadata={"generation": 3}, data={"a": "1"})
+    uid = stage.server.objects[("configmaps", "ns", "box")]["metadata"]["uid"]
+    stage.server.put("configmaps", "ns", "box", metadata={"generation": 3}, status={"seen": 3})
+    await stage.apply(Patch(BOX, {"data": {"b": "2", "c": None}}, basis=Basis(uid, 3)))
+    assert stage.box is not None and stage.box.data == {"a": "1", "b": "2"}
+
+
+@pytest.mark.parametrize("changed", ["generation", "incarnation"])
+@virtually
+async def test_a_patch_on_an_outdated_basis_is_a_conflict_that_leaves_the_cache_fresh(changed: str) -> None:
+    stage = Stage()
+    stage.server.put("configmaps", "ns", "box", metadata={"generation": 3}, data={"a": "theirs"})
+    uid = stage.server.objects[("configmaps", "ns", "box")]["metadata"]["uid"]
+    basis = Basis(uid, 2) if changed == "generation" else Basis("another", 3)
+    with pytest.raises(Conflict):
+        await stage.apply(Patch(BOX, {"data": {"a": "ours"}}, basis=basis))
+    assert stage.box is not None and stage.box.data == {"a": "theirs"}
+
+
+@virtually
+async def test_a_value_that_is_wrong_is_no_conflict() -> None:
+    stage = Stage()
+    stage.server.put("configmaps", "ns", "box", metadata={"generation": 3}, data={"a": "1"})
+    uid = stage.server.objects[("configmaps", "ns", "box")]["metadata"]["uid"]
+    stage.server.fail("PATCH", Invalid("it must not be so"))
+    with pytest.raises(Invalid):
+        await stage.apply(Patch(BOX, {"data": {"a": "ours"}}, basis=Basis(uid, 3)))
 
 
 @virtually

@@ -40,6 +40,7 @@ from .settings import (
     is_recreate,
     on_the_move,
     restored_spec,
+    rolling_strategy,
     spec_patch,
 )
 
@@ -171,8 +172,8 @@ def _scale_down(replica_set: ReplicaSet, pods: int) -> Patch:
 
 def _lower_surge(view: View, surge: int) -> Patch:
     """Before the Deployment controller fills the gap. Refused if the Deployment was given back meanwhile."""
-    body = {"spec": {"strategy": {"rollingUpdate": {"maxSurge": surge}}}}
-    return Patch(view.seen.ref, body, resource_version=view.deployment.metadata.resource_version)
+    body: JsonObject = {"spec": {"strategy": rolling_strategy(_resting(view, surge).rolling_update)}}
+    return Patch(view.seen.ref, body, basis=view.deployment.metadata.basis)
 
 
 # --- on the move ---------------------------------------------------------------------------------------------------
@@ -305,7 +306,7 @@ def _give_back(seen: DeploymentSnapshot) -> Decision[ExtraStatus]:
         "metadata": {"annotations": {DEPLOYMENT_EXTRA_STATUS: None}},
         "spec": restored_spec(view.original, None, paused=True),
     }
-    patch = Patch(seen.ref, body, resource_version=seen.deployment.metadata.resource_version)
+    patch = Patch(seen.ref, body, basis=seen.deployment.metadata.basis)
     return Decision(ExtraStatus(), (*_marks(view, moving=False), patch))
 
 
@@ -330,7 +331,7 @@ def _settle(view: View, want: Settings, status: ExtraStatus) -> list[Write]:
         return [Patch(view.seen.ref, body)]
     if status != stored_status(view.deployment):
         body["metadata"] = {"annotations": {DEPLOYMENT_EXTRA_STATUS: encode(status)}}
-    return [Patch(view.seen.ref, body, resource_version=view.deployment.metadata.resource_version)]
+    return [Patch(view.seen.ref, body, basis=view.deployment.metadata.basis)]
 
 
 def _decision(

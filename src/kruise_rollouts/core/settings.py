@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kruise_rollouts.api.annotations import OriginalStrategy, PartitionStrategy
-from kruise_rollouts.api.apps import Deployment, DeploymentStrategy, RollingUpdate
+from kruise_rollouts.api.apps import Deployment, RollingUpdate
 from kruise_rollouts.api.int_or_percent import parse_percent
 from kruise_rollouts.api.keys import MAX_PROGRESS_SECONDS, MAX_READY_SECONDS
 from kruise_rollouts.core.plan import slack
@@ -100,27 +100,28 @@ def spec_patch(deployment: Deployment, want: Settings) -> JsonObject:
         body["minReadySeconds"] = want.min_ready_seconds
     if spec.progress_deadline_seconds != want.progress_deadline_seconds:
         body["progressDeadlineSeconds"] = want.progress_deadline_seconds
-    strategy = _strategy_patch(spec.strategy, want.rolling_update)
-    if strategy:
-        body["strategy"] = strategy
+    if spec.strategy.type == RECREATE or spec.strategy.rolling_update != want.rolling_update:
+        body["strategy"] = rolling_strategy(want.rolling_update)
     return body
+
+
+def rolling_strategy(numbers: RollingUpdate) -> JsonObject:
+    """spec.strategy as a whole."""
+    update = {"maxSurge": numbers.max_surge, "maxUnavailable": numbers.max_unavailable}
+    return {"type": ROLLING_UPDATE, "rollingUpdate": update}
 
 
 def restored_spec(
     original: OriginalStrategy, strategy: PartitionStrategy | None, *, paused: bool
 ) -> JsonObject:
     """Merge patch of the spec that gives the person's own settings back, whatever is there now."""
-    own = _restorable(strategy, original)
-    numbers = {"maxSurge": own.max_surge, "maxUnavailable": own.max_unavailable}
+    recreate: JsonObject = {"type": RECREATE, "rollingUpdate": None}
     recreates = original.type == RECREATE
     return {
         "paused": paused,
         "minReadySeconds": original.min_ready_seconds,
         "progressDeadlineSeconds": original.progress_deadline_seconds,
-        "strategy": {
-            "type": RECREATE if recreates else ROLLING_UPDATE,
-            "rollingUpdate": None if recreates else numbers,
-        },
+        "strategy": recreate if recreates else rolling_strategy(_restorable(strategy, original)),
     }
 
 
@@ -134,18 +135,3 @@ def _restorable(strategy: PartitionStrategy | None, original: OriginalStrategy) 
     if isinstance(own.max_unavailable, str) and (parse_percent(own.max_unavailable) or 0) > 100:
         return replace(own, max_unavailable="100%")
     return own
-
-
-def _strategy_patch(live: DeploymentStrategy, want: RollingUpdate) -> JsonObject:
-    body: JsonObject = {}
-    if live.type == RECREATE:
-        body["type"] = ROLLING_UPDATE
-    have = live.rolling_update or RollingUpdate()
-    numbers: JsonObject = {}
-    if have.max_surge != want.max_surge:
-        numbers["maxSurge"] = want.max_surge
-    if have.max_unavailable != want.max_unavailable:
-        numbers["maxUnavailable"] = want.max_unavailable
-    if numbers:
-        body["rollingUpdate"] = numbers
-    return body

@@ -34,6 +34,16 @@ class Ref(Struct, frozen=True, order=True):
         return f"{self.kind} {self.ns}/{self.name}" if self.ns else f"{self.kind} {self.name}"
 
 
+class Basis(Struct, frozen=True):
+    """What a write was decided on: one incarnation of an object, and its metadata.generation.
+
+    The status may change under it; the spec, and of a Deployment the annotations as well, may not.
+    """
+
+    uid: str
+    generation: int
+
+
 class Create(Struct, frozen=True, tag=True):
     """POST `body`. AlreadyExists counts as done only if the live object has our owner; apply.py checks."""
 
@@ -48,6 +58,7 @@ class Patch(Struct, frozen=True, tag=True):
     body: JsonObject
     subresource: Literal["", "status", "scale", "finalize"] = ""
     resource_version: str = ""  # not "": the write fails with Conflict unless the live object still has it
+    basis: Basis | None = None  # not None: likewise; then values are replaced whole (see kube.patch.on_basis)
     apart: bool = False  # nothing depends on when: it may be performed at the same time as such neighbours
 
 

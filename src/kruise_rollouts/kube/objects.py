@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from .effects import Json, JsonObject, Ref
+from .effects import Basis, Json, JsonObject, Ref
 
 
 class Kind(Struct, frozen=True):
@@ -65,6 +65,11 @@ class Meta(Struct, frozen=True, rename="camel", omit_defaults=True, gc=False):
     def controller(self) -> OwnerReference | None:
         """The owner that controls this object; None if nobody does."""
         return next((o for o in self.owner_references if o.controller), None)
+
+    @property
+    def basis(self) -> Basis:
+        """For a write that is right only while the spec is as it is."""
+        return Basis(self.uid, self.generation)
 
 
 def kind_of(ref: Ref) -> Kind:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from typing import TypeAlias
 
-from .effects import Json, JsonObject
+from .effects import Basis, Json, JsonObject
 from .errors import BadRequest, Details, Invalid, TooLarge
 
 MAX_OPERATIONS = 10_000
@@ -89,6 +89,33 @@ def merge_diff(old: JsonObject, new: JsonObject) -> JsonObject:
         else:
             patch[key] = value
     return patch
+
+
+def on_basis(body: JsonObject, basis: Basis) -> list[JsonObject]:
+    """The merge patch `body` as a JSON patch that applies only to an object that still is as in `basis`.
+
+    A merge patch can be bound to a resourceVersion only, which every write of the status changes. What `body` says of
+    a field of the spec, or of one label or annotation, replaces what is there; the maps they are in must exist.
+    """
+    ops: list[JsonObject] = [
+        {"op": "test", "path": "/metadata/uid", "value": basis.uid},
+        {"op": "test", "path": "/metadata/generation", "value": basis.generation},
+    ]
+    for top, fields in body.items():
+        for name, value in fields.items():
+            path = f"/{top}/{_escape(name)}"
+            if top == "metadata" and isinstance(value, dict):
+                for key, text in value.items():
+                    ops += _put(f"{path}/{_escape(key)}", text)
+            else:
+                ops += _put(path, value)
+    return ops
+
+
+def _put(path: str, value: Json) -> list[JsonObject]:
+    """Operations that set a member; None takes it away whether or not it is there."""
+    put: JsonObject = {"op": "add", "path": path, "value": value}
+    return [put] if value is not None else [{**put, "value": ""}, {"op": "remove", "path": path}]
 
 
 def json_diff(old: Json, new: Json) -> list[JsonObject]:

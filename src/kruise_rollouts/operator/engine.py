@@ -64,4 +64,4 @@ class DeploymentEngine:
         if status == stored:
             return None
         body = {"metadata": {"annotations": {DEPLOYMENT_EXTRA_STATUS: encode(status)}}}
-        return Patch(seen.ref, body, resource_version=seen.deployment.metadata.resource_version)
+        return Patch(seen.ref, body, basis=seen.deployment.metadata.basis)

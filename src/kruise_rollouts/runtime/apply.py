@@ -13,9 +13,10 @@ from typing import Any, assert_never
 
 import msgspec
 
-from kruise_rollouts.kube.effects import Create, Delete, Evict, JsonObject, Patch, Ref, Write
-from kruise_rollouts.kube.errors import AlreadyExists, Conflict, NotFound, Unavailable
+from kruise_rollouts.kube.effects import Basis, Create, Delete, Evict, Json, JsonObject, Patch, Ref, Write
+from kruise_rollouts.kube.errors import AlreadyExists, Conflict, Invalid, NotFound, Unavailable
 from kruise_rollouts.kube.objects import Kind, meta_of
+from kruise_rollouts.kube.patch import on_basis
 from kruise_rollouts.kube.protocols import Api
 
 from .cache import Cache
@@ -23,6 +24,7 @@ from .controller import Apply
 from .discovery import Discovery
 
 MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
 
 AT_ONCE = 8  # writes of one decision that are under way at the same time
 
@@ -91,19 +93,21 @@ class Applier:
         return self._seen(write.ref, answer)
 
     async def _patch(self, kind: Kind, write: Patch) -> JsonObject:
-        body = write.body
-        if write.resource_version:
-            body = {**body, "metadata": {**meta_of(body), "resourceVersion": write.resource_version}}
+        body, content_type = _patch_body(write)
         try:
             answer = await self._api.request(
                 "PATCH",
                 kind.path(write.ref.ns, write.ref.name, write.subresource),
                 params=self._params,
                 body=msgspec.json.encode(body),
-                content_type=MERGE_PATCH,
+                content_type=content_type,
             )
         except (Conflict, NotFound):
             await self._look(kind, write.ref)
+            raise
+        except Invalid as refused:
+            if write.basis is not None and await self._has_changed(kind, write.ref, write.basis):
+                raise Conflict(f"{write.ref} has changed since it was read") from refused
             raise
         if write.subresource == "scale":  # answers with a Scale, not with the object
             return _json(answer)
@@ -159,6 +163,12 @@ class Applier:
             return None
         return self._seen(ref, answer)
 
+    async def _has_changed(self, kind: Kind, ref: Ref, basis: Basis) -> bool:
+        """Why a JSON patch was refused: the answer does not tell a test that failed from a value that is wrong."""
+        live = await self._look(kind, ref)
+        meta = {} if live is None else meta_of(live)
+        return (meta.get("uid"), meta.get("generation")) != (basis.uid, basis.generation)
+
     def _seen(self, ref: Ref, answer: bytes) -> JsonObject:
         obj = _json(answer)
         if _has_ended(obj):
@@ -193,6 +203,18 @@ async def in_order(apply: Apply, writes: Sequence[Write]) -> None:
             for answer in answers:
                 if isinstance(answer, BaseException):
                     raise answer
+
+
+def _patch_body(write: Patch) -> tuple[Json, str]:
+    """What to send, and its content type."""
+    if write.basis is not None:
+        return on_basis(write.body, write.basis), JSON_PATCH
+    if write.resource_version:
+        return {
+            **write.body,
+            "metadata": {**meta_of(write.body), "resourceVersion": write.resource_version},
+        }, MERGE_PATCH
+    return write.body, MERGE_PATCH
 
 
 def _json(answer: bytes) -> JsonObject:

@@ -213,8 +213,8 @@ class PartitionedDeployment(Struct, frozen=True):
     def _patch(self, body: _Body, *, guarded: bool = False) -> tuple[Write, ...]:
         """`guarded`: refused if the Deployment has changed, or a template that just came would be let go unseen."""
         written = body.as_patch()
-        version = self.deployment.metadata.resource_version if guarded else ""
-        return (Patch(self.state.ref, written, resource_version=version),) if written else ()
+        basis = self.deployment.metadata.basis if guarded else None
+        return (Patch(self.state.ref, written, basis=basis),) if written else ()
 
 
 class _Body(Struct):
