@@ -285,6 +285,28 @@ def test_another_replicas_renewal_is_picked_up(tmp_path: Path) -> None:
     story()
 
 
+def test_who_sees_a_change_is_looked_for_at_once_but_not_all_the_time(tmp_path: Path) -> None:
+    @virtually
+    async def story() -> None:
+        server, published = FakeServer(SECRET), Published()
+        keeper = a_keeper(server, tmp_path, published)
+        before = await keeper.ensure()
+        task = asyncio.create_task(keeper.run())
+        await asyncio.sleep(5)
+        server.drop(*SECRET_KEY)
+        keeper.look_again()
+        await asyncio.sleep(0.5)
+        assert SECRET_KEY in server.objects and published.bundles[-1] == before
+        looks = len(published.bundles)
+        for _ in range(100):
+            keeper.look_again()
+            await asyncio.sleep(0.1)
+        assert len(published.bundles) - looks <= 11
+        task.cancel()
+
+    story()
+
+
 def test_private_keys_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     @virtually
     async def story() -> None:

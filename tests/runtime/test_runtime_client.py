@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -15,6 +16,7 @@ from kruise_rollouts.runtime.client import USER_AGENT, HttpApi
 from kruise_rollouts.runtime.credentials import CredentialError, Fixed, Proof
 from kruise_rollouts.runtime.kubeconfig import Connection
 
+OPTIONS = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -215,3 +217,21 @@ async def test_a_refused_watch_says_why() -> None:
         with pytest.raises(NotFound):
             async for _ in api.watch("/w", {}, idle_seconds=5):
                 pass
+
+
+async def test_whether_a_silent_server_is_still_there_is_asked_within_half_a_minute() -> None:
+    """S44: a watch over a connection that is gone without a word is found out."""
+    found: list[list[int]] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.json_response({})
+
+    async with serving(handler) as api:
+        await api.request("GET", "/")
+        session = api._session
+        assert session is not None and session.connector is not None
+        for held in session.connector._conns.values():  # type: ignore[attr-defined]
+            for protocol, _ in held:
+                one = protocol.transport.get_extra_info("socket")
+                found.append([one.getsockopt(socket.IPPROTO_TCP, getattr(socket, o)) for o in OPTIONS])
+    assert found and all(idle + every * times <= 30 for idle, every, times in found)

@@ -18,6 +18,7 @@ from kruise_rollouts.kube.errors import (
     Details,
     Gone,
     InternalError,
+    NotFound,
     TooManyRequests,
     Unavailable,
 )
@@ -175,6 +176,37 @@ def test_a_watch_that_keeps_failing_is_not_hammered_and_heals(fault: str) -> Non
             assert names(informer) == {"a", "late"}
 
     story()
+
+
+@virtually
+async def test_a_kind_that_is_no_longer_served_is_listed_anew_when_it_is_back() -> None:
+    server = a_server("old")
+    async with watching(server) as informer:
+        await informer.synced.wait()
+        away = [NotFound("the server could not find the requested resource") for _ in range(8)]
+        server.fail("WATCH", "eof", away[0])
+        server.fail("LIST", *away)
+        del server.objects[(PLURAL, "ns", "old")]  # nobody is told
+        await settle(15)
+        server.put(PLURAL, "ns", "new")
+        server.faults.clear()
+        await settle(10)
+        assert names(informer) == {"new"}
+
+
+@virtually
+async def test_a_server_that_is_back_after_a_minute_is_noticed_within_ten_seconds() -> None:
+    """S44, S46."""
+    server = a_server("a")
+    async with watching(server) as informer:
+        await informer.synced.wait()
+        server.fail("WATCH", "eof")
+        server.down = True
+        await settle(60)
+        server.put(PLURAL, "ns", "late")
+        server.down = False
+        await settle(10)
+        assert names(informer) == {"a", "late"}
 
 
 @virtually

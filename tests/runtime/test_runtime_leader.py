@@ -16,7 +16,7 @@ from virtual import virtually
 from kruise_rollouts.kube.errors import Unavailable
 from kruise_rollouts.kube.objects import LEASE
 from kruise_rollouts.runtime.clock import LoopClock, run_virtual
-from kruise_rollouts.runtime.leader import Elector, LeaseLost, LeaseTimes
+from kruise_rollouts.runtime.leader import Elector, FencedApi, LeaseLost, LeaseTimes
 
 KEY = ("leases", "ns", "lock")
 
@@ -125,6 +125,33 @@ async def test_a_leader_whose_requests_hang_stops_in_time() -> None:
         server.fail("PATCH", "hang")
         await asyncio.sleep(10 + 0.6)
         assert log == ["began", "ended"]
+
+
+@virtually
+async def test_nothing_is_sent_for_longer_than_the_lease_is_ours() -> None:
+    """S42: nor does a write that was begun in time go on after it."""
+    server = FakeServer(LEASE)
+    elector = an_elector(server, "one")
+    sent: list[float | None] = []
+
+    class Noting(FakeServer):
+        async def request(self, method, path, *, timeout=None, **named) -> bytes:
+            sent.append(timeout)
+            return b"{}"
+
+    api = FencedApi(Noting(), elector)
+    with pytest.raises(Unavailable):
+        await api.request("PATCH", "/api/v1/namespaces/ns/pods/a")
+    async with competing(elector):
+        await asyncio.sleep(4)  # of 10; it renews after 5
+        await api.request("PATCH", "/api/v1/namespaces/ns/pods/a")
+        assert sent == [pytest.approx(6, abs=0.1)]
+        server.down = True
+        await asyncio.sleep(6.1)
+        with pytest.raises(Unavailable):
+            await api.request("PATCH", "/api/v1/namespaces/ns/pods/a")
+        await api.request("GET", "/api/v1/namespaces/ns/pods/a")
+        assert sent[1:] == [None]
 
 
 @virtually

@@ -149,6 +149,27 @@ async def test_a_change_does_not_wait_for_the_back_off() -> None:
 
 
 @virtually
+async def test_a_failure_after_a_change_is_a_first_failure_again() -> None:
+    """S46."""
+    queue = WorkQueue(LoopClock())
+    for _ in range(20):
+        queue.retry(A)
+    queue.add(A)
+    assert await queue.get() == A
+    assert queue.retry(A) < 0.01
+
+
+@virtually
+async def test_waking_up_from_the_back_off_is_no_change() -> None:
+    queue = WorkQueue(LoopClock())
+    for _ in range(12):
+        delay = queue.retry(A)
+        assert await queue.get() == A
+        queue.done(A)
+    assert delay > BACKOFF_CAP_SECONDS / 2
+
+
+@virtually
 async def test_a_server_that_says_when_is_not_asked_before() -> None:
     clock = LoopClock()
     queue = WorkQueue(clock)

@@ -14,9 +14,10 @@ from msgspec import Struct
 from kruise_rollouts.kube.errors import ApiError, NotFound, Unauthorized, Unavailable
 from kruise_rollouts.kube.objects import NAMESPACE, ROLLOUT
 from kruise_rollouts.operator.assembly import Assembly
-from kruise_rollouts.operator.install import NotInstalled, ensure
+from kruise_rollouts.operator.install import NotInstalled
 from kruise_rollouts.operator.options import LEASE_NAME, Options, WebhookOptions
-from kruise_rollouts.operator.webhook_configurations import target_of
+from kruise_rollouts.operator.trust import Trust
+from kruise_rollouts.operator.webhook_configurations import Target, target_of
 from kruise_rollouts.runtime.certs import Bundle
 from kruise_rollouts.runtime.certstore import CertKeeper, FolderStore, SecretStore
 from kruise_rollouts.runtime.client import HttpApi
@@ -101,7 +102,7 @@ async def _installed(api: HttpApi) -> None:
 
 async def _serve(api: HttpApi, options: Options, metrics: Metrics) -> None:
     clock = WallClock()
-    keeper = await _certificates(api, options, clock)
+    keeper, trust = await _certificates(api, options, clock)
     identity = f"{socket.gethostname()}_{uuid.uuid4()}"
     elector = None
     if options.leader_elect:
@@ -119,9 +120,14 @@ async def _serve(api: HttpApi, options: Options, metrics: Metrics) -> None:
         meter=metrics,
         on_review=metrics.reviewed,
         instance=identity,
-        tasks=(keeper.run,),
+        tasks=(keeper.run, *(source.run for source in trust.sources)),
     )
     _levels(metrics, assembly)
+    metrics.level(
+        "not_installed",
+        "1 while webhooks or CRDs are missing: nothing is held at once.",
+        lambda: bool(trust.missing),
+    )
     faces = (
         HttpServer(health_app(assembly.manager.checks), options.health_address),
         HttpServer(metrics_app(metrics.show), options.metrics_address),
@@ -150,23 +156,26 @@ def _levels(metrics: Metrics, assembly: Assembly) -> None:
         )
 
 
-async def _certificates(api: HttpApi, options: Options, clock: WallClock) -> CertKeeper:
-    """Served certificates are good, and the API server trusts them, when this returns."""
+async def _certificates(api: HttpApi, options: Options, clock: WallClock) -> tuple[CertKeeper, Trust]:
+    """Served certificates are good, and the API server trusts them as far as it knows us, when this returns."""
     webhook = options.webhook
     folder = Path(webhook.cert_dir)
 
-    async def trusted(bundle: Bundle) -> None:
-        await ensure(api, target_of(options.namespace, webhook, bundle.ca_cert))
+    def target(bundle: Bundle) -> Target:
+        return target_of(options.namespace, webhook, bundle.ca_cert)
 
     in_files = webhook.cert_writer == "fs" or (not webhook.cert_writer and bool(webhook.host))
     if not in_files:
         await _namespace(api, options.namespace)
     store = FolderStore(folder) if in_files else SecretStore(api, options.namespace, webhook.secret)
+    secret = ("", "") if in_files else (options.namespace, webhook.secret)
+    trust = Trust(api, clock, target, secret=secret)
     keeper = CertKeeper(
-        store, clock, names=_names(options.namespace, webhook), folder=folder, on_bundle=trusted
+        store, clock, names=_names(options.namespace, webhook), folder=folder, on_bundle=trust.publish
     )
+    trust.subscribe(keeper.look_again)
     await keeper.ensure()
-    return keeper
+    return keeper, trust
 
 
 async def _namespace(api: HttpApi, name: str) -> None:

@@ -10,7 +10,7 @@ from kruise_rollouts.core.validation import Limits
 from kruise_rollouts.kube.protocols import Api, Clock
 from kruise_rollouts.runtime.apply import Applier
 from kruise_rollouts.runtime.events import Recorder
-from kruise_rollouts.runtime.leader import Elector
+from kruise_rollouts.runtime.leader import Elector, FencedApi
 from kruise_rollouts.runtime.loop import Meter
 from kruise_rollouts.runtime.manager import Manager
 from kruise_rollouts.runtime.webhook import WebhookApp, WebhookServer
@@ -45,7 +45,7 @@ class Assembly:
             api, clock, component=COMPONENT, instance=instance, uid_of=self.informers.uid_of
         )
         applier = Applier(
-            api,
+            FencedApi(api, elector) if elector is not None else api,
             self.informers.caches,
             field_manager=FIELD_MANAGER,
             may_write=(lambda: elector.leading) if elector is not None else (lambda: True),

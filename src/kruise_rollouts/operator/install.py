@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import msgspec
 
@@ -111,13 +112,20 @@ async def _gone(api: Api, clock: Clock, name: str) -> None:
 async def ensure(api: Api, target: Target) -> None:
     """Makes the API server trust and reach our webhooks as `target` says; writes only what differs.
 
-    Also removes what OpenKruise Rollouts has left there and nothing here has an opinion about. Raises NotInstalled
-    and ApiError.
+    Also removes what OpenKruise Rollouts has left there and nothing here has an opinion about. Raises ApiError, and
+    NotInstalled once all that is there has been seen to.
     """
-    for kind, name in ((MUTATING_WEBHOOKS, MUTATING), (VALIDATING_WEBHOOKS, VALIDATING)):
-        await _change(api, kind, name, lambda obj: _reachable(obj, target))
-    for name in CONVERTED:
-        await _change(api, CRD, name, lambda obj: _convertible(obj, target))
+    missing: list[str] = []
+    for kind, name, change in (
+        (MUTATING_WEBHOOKS, MUTATING, _reachable),
+        (VALIDATING_WEBHOOKS, VALIDATING, _reachable),
+        *((CRD, name, _convertible) for name in CONVERTED),
+    ):
+        if not await _change(api, kind, name, partial(change, target=target)):
+            missing.append(f"{kind.kind} {name}")
+    if missing:
+        are = "is" if len(missing) == 1 else "are"
+        raise NotInstalled(f"{', '.join(missing)} {are} not there: run `kruise-rollout install`")
 
 
 def _reachable(obj: JsonObject, target: Target) -> JsonObject:
@@ -157,18 +165,16 @@ def _convertible(obj: JsonObject, target: Target) -> JsonObject:
     return {**obj, "spec": {**obj["spec"], "conversion": conversion(client)}}
 
 
-async def _change(api: Api, kind: Kind, name: str, change: Callable[[JsonObject], JsonObject]) -> None:
-    """Patches the object if `change` makes something else of it, on the version that was read."""
+async def _change(api: Api, kind: Kind, name: str, change: Callable[[JsonObject], JsonObject]) -> bool:
+    """Patches the object if `change` makes something else of it, on the version that was read. False: it is gone."""
     for _ in range(ATTEMPTS):
         try:
             live: JsonObject = msgspec.json.decode(await api.request("GET", kind.path("", name)))
-        except NotFound as error:
-            raise NotInstalled(
-                f"{kind.kind} {name} is not there: run `kruise-rollout install` first"
-            ) from error
+        except NotFound:
+            return False
         patch = merge_diff(live, change(live))
         if not patch:
-            return
+            return True
         version = {"resourceVersion": meta_of(live).get("resourceVersion")}
         patch = {**patch, "metadata": {**patch.get("metadata", {}), **version}}
         try:
@@ -179,9 +185,9 @@ async def _change(api: Api, kind: Kind, name: str, change: Callable[[JsonObject]
                 body=msgspec.json.encode(patch),
                 content_type=MERGE_PATCH,
             )
-        except Conflict:
-            continue  # another replica, most likely with the same change
-        return
+        except (Conflict, NotFound):
+            continue  # another replica, most likely with the same change; or it was deleted just now
+        return True
     raise Conflict(f"{kind.kind} {name} is being changed by others all the time")
 
 

@@ -122,7 +122,8 @@ def _rule(group: str, resources: str, verbs: str, *, names: tuple[str, ...] = ()
     return {**rule, "resourceNames": list(names)} if names else rule
 
 
-# What the manager does, and no more: it writes patches, never whole objects, and deletes only what it has made.
+# What the manager does, and no more: it writes patches, never whole objects, and deletes only what it has made. Lists and
+# watches of what has a name are of that one object.
 _CLUSTER_RULES = [
     _rule(keys.GROUP, "rollouts", "get list watch patch"),
     _rule(keys.GROUP, "batchreleases", "get list watch create patch delete"),
@@ -134,13 +135,13 @@ _CLUSTER_RULES = [
     _rule(
         "admissionregistration.k8s.io",
         "mutatingwebhookconfigurations validatingwebhookconfigurations",
-        "get patch",
+        "get list watch patch",
         names=(MUTATING, VALIDATING),
     ),
     _rule(
         "apiextensions.k8s.io",
         "customresourcedefinitions",
-        "get patch",
+        "get list watch patch",
         names=tuple(f"{plural}.{keys.GROUP}" for plural in ("batchreleases", "rollouts")),
     ),
 ]
@@ -148,7 +149,7 @@ _CLUSTER_RULES = [
 _SECRET_RULES = [
     _rule("", "namespaces", "get"),  # its own, before certificates are put there
     _rule("", "secrets", "create"),
-    _rule("", "secrets", "get patch", names=(CERT_SECRET,)),
+    _rule("", "secrets", "get list watch patch", names=(CERT_SECRET,)),
 ]
 _LEASE_RULES = [
     _rule("coordination.k8s.io", "leases", "create"),

@@ -7,6 +7,7 @@ what is done with its caBundle is the caller's.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import ssl
 import tempfile
@@ -24,6 +25,7 @@ from kruise_rollouts.kube.protocols import Api, Clock
 
 from .apply import MERGE_PATCH
 from .certs import Bundle, bundle_for
+from .clock import within
 from .fetch import get_object
 from .log import log_of
 
@@ -33,6 +35,7 @@ CHECK_SECONDS = (
     600.0  # between looks at the Secret: another replica may have renewed it; less than certs.OVERLAP
 )
 RETRY_SECONDS = 5.0
+CALM_SECONDS = 1.0  # between looks, however often somebody asks: others may be writing against us
 RACES = 5
 
 
@@ -145,6 +148,11 @@ class CertKeeper:
         self._on_bundle = on_bundle
         self._rng = rng or Random()
         self._bundle: Bundle | None = None  # as served
+        self._asked = asyncio.Event()
+
+    def look_again(self) -> None:
+        """Something that is kept here has changed: run() looks now."""
+        self._asked.set()
 
     async def ensure(self) -> Bundle:
         """The Bundle now served. Raises ApiError or OSError; what was served before then goes on."""
@@ -167,13 +175,16 @@ class CertKeeper:
         """Looks again and again until cancelled."""
         pause = CHECK_SECONDS
         while True:
-            await self._clock.sleep(pause * self._rng.uniform(0.9, 1.0))
+            with contextlib.suppress(TimeoutError):
+                await within(self._clock, pause * self._rng.uniform(0.9, 1.0), self._asked.wait())
+            self._asked.clear()
             try:
                 await self.ensure()
                 pause = CHECK_SECONDS
             except (ApiError, OSError, msgspec.MsgspecError) as error:
                 log.warning("certificates could not be checked", error=str(error))
                 pause = RETRY_SECONDS
+            await self._clock.sleep(CALM_SECONDS)
 
     def _serve(self, bundle: Bundle) -> None:
         """New connections get the new certificate; ssl reads it from files only."""

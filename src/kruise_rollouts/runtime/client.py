@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import re
+import socket
 import ssl
 import tempfile
 import urllib.request
@@ -29,6 +30,9 @@ from .kubeconfig import Connection
 USER_AGENT = f"kruise-rollout/{__version__}"
 REQUEST_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
+# A watch hears nothing for long; whether the other side is still there, the kernel asks after these seconds of
+# silence, so often, and gives up after so many questions.
+PROBE_AFTER, PROBE_EVERY, PROBES = 10, 5, 3
 READ_BUFFER = 1 << 18  # bytes; large lists and event bursts come in large pieces
 WARNING = re.compile(r'\b299 \S+ "((?:[^"\\]|\\.)*)"')
 
@@ -164,7 +168,7 @@ class HttpApi:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 headers=self._headers,
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=75),
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=75, socket_factory=_probed_socket),
                 read_bufsize=READ_BUFFER,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
@@ -214,6 +218,21 @@ class HttpApi:
             case _:
                 why = f"broke off: {error or type(error).__name__}"
         return Unavailable(f"{method} {path}: the API server {self.connection.server} {why}", code=0)
+
+
+def _probed_socket(addr_info: aiohttp.AddrInfoType) -> socket.socket:
+    """A connection that breaks when the other side has vanished without a word, instead of lasting for ever."""
+    family, type_, proto, _, _ = addr_info
+    made = socket.socket(family, type_, proto)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        ("TCP_KEEPIDLE", PROBE_AFTER),
+        ("TCP_KEEPINTVL", PROBE_EVERY),
+        ("TCP_KEEPCNT", PROBES),
+    ):
+        if hasattr(socket, option):  # not all systems have all of them
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    return made
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:

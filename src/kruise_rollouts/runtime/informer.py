@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
-from kruise_rollouts.kube.errors import ApiError, Gone, Status, Unavailable, error_of
+from kruise_rollouts.kube.errors import ApiError, Gone, NotFound, Status, Unavailable, error_of
 from kruise_rollouts.kube.objects import Kind
 from kruise_rollouts.kube.protocols import Api, Clock
 
@@ -31,7 +31,7 @@ WATCH_SECONDS = (300, 600)  # the server ends a watch after a random time betwee
 IDLE_SLACK_SECONDS = 30.0  # beyond that without a byte the connection is dead
 YIELD_EVERY = 128  # events; a flood must not starve leases and webhooks
 BACKOFF_FIRST_SECONDS = 0.8
-BACKOFF_CAP_SECONDS = 30.0
+BACKOFF_CAP_SECONDS = 5.0  # doubled at most by chance: a release waits no longer for a server that is back
 BACKOFF_RESET_SECONDS = 120.0  # without a failure
 SILENT_WATCH_SECONDS = (
     180.0  # bookmarks come every minute: silence means our version is not the server's (restored?)
@@ -137,8 +137,8 @@ class Informer(Generic[T]):
                 await self._list()
             await self._watch()
         except ApiError as error:
-            if isinstance(error, Gone) or _is_too_new(error):
-                self._version = ""
+            if isinstance(error, Gone | NotFound) or _is_too_new(error):
+                self._version = ""  # NotFound: when the kind is served again, its objects may be others
                 self._log.info("the watch cannot be resumed, listing again", error=error.message)
             else:
                 self._log.warning("list or watch failed", error=error.message, code=error.code)

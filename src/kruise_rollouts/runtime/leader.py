@@ -7,7 +7,7 @@ count our own lease from before the request that renewed it, and stop working we
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime
 from random import Random
 
@@ -19,7 +19,7 @@ from kruise_rollouts.kube.errors import AlreadyExists, ApiError, Conflict, NotFo
 from kruise_rollouts.kube.objects import LEASE, Meta
 from kruise_rollouts.kube.protocols import Api, Clock
 
-from .apply import MERGE_PATCH
+from .apply import MERGE_PATCH, Fenced
 from .clock import cancelled, first_of, within
 from .log import log_of
 
@@ -86,7 +86,14 @@ class Elector:
     @property
     def leading(self) -> bool:
         """Whether we may act at this very moment. To be asked before every write."""
-        return self._held_since is not None and self._clock.mono() < self._held_since + self._times.deadline
+        return self.left > 0
+
+    @property
+    def left(self) -> float:
+        """Seconds for which we may act if the lease is not renewed again; 0 or less: not at all."""
+        if self._held_since is None:
+            return 0.0
+        return self._held_since + self._times.deadline - self._clock.mono()
 
     async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
         """Waits for the lease, then runs `lead` while holding it and gives it back.
@@ -243,6 +250,39 @@ class Elector:
             await self._patch(
                 {"holderIdentity": "", "leaseDurationSeconds": 1}, found.metadata.resource_version
             )
+
+
+class FencedApi:
+    """`api` for who may act while `elector` leads: a write that is not done by then is given up.
+
+    So a process that was stopped in the middle of a write, and wakes up when another leads, does not send it.
+    """
+
+    def __init__(self, api: Api, elector: Elector) -> None:
+        self._api = api
+        self._elector = elector
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        content_type: str = "application/json",
+        timeout: float | None = None,
+    ) -> bytes:
+        if method != "GET":
+            left = self._elector.left
+            if left <= 0:
+                raise Fenced(f"{method} {path}: not sent, another replica may be leading")
+            timeout = left if timeout is None else min(timeout, left)
+        return await self._api.request(
+            method, path, params=params, body=body, content_type=content_type, timeout=timeout
+        )
+
+    def watch(self, path: str, params: Mapping[str, str], *, idle_seconds: float) -> AsyncIterator[bytes]:
+        return self._api.watch(path, params, idle_seconds=idle_seconds)
 
 
 def _micro_time(now: datetime) -> str:

@@ -62,6 +62,8 @@ class WorkQueue:
         if key in self._working:
             self._again[key] = self._again.get(key, True) and low
             return
+        if key in self._due and not low:  # something has changed meanwhile: the next failure is a first one
+            self._failures.pop(key, None)
         high, lower = self._lanes
         if key in high:
             return
