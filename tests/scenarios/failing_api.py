@@ -11,9 +11,13 @@ from kruise_rollouts.kube.protocols import Api, Clock
 class FailingApi:
     """Hands everything on to `api` while all is well."""
 
-    def __init__(self, api: Api, clock: Clock) -> None:
-        self._api = api
+    def __init__(
+        self, api: Api, clock: Clock, asked: Callable[[str, str], None] = lambda method, path: None
+    ) -> None:
+        """`asked` is told method ("WATCH" for watches) and path of each request."""
+        self.api = api  # another one may be put in its place
         self._clock = clock
+        self._asked = asked
         self._left: int | None = None  # writes until it dies; None: it lives
         self.away = False  # the API server cannot be reached
         self.written = 0  # objects of ours, leases and Events aside
@@ -38,6 +42,7 @@ class FailingApi:
         content_type: str = "application/json",
         timeout: float | None = None,
     ) -> bytes:
+        self._asked(method, path)
         if method != "GET" and "/leases" not in path and "/events" not in path:
             if self._left == 0:
                 await self.kill()
@@ -45,16 +50,17 @@ class FailingApi:
             self.written += not self.away
         if self.away:
             raise Unavailable("connection refused")
-        return await self._api.request(
+        return await self.api.request(
             method, path, params=params, body=body, content_type=content_type, timeout=timeout
         )
 
     async def watch(
         self, path: str, params: Mapping[str, str], *, idle_seconds: float
     ) -> AsyncIterator[bytes]:
+        self._asked("WATCH", path)
         if self.away:
             raise Unavailable("connection refused")
-        async for line in self._api.watch(path, params, idle_seconds=idle_seconds):
+        async for line in self.api.watch(path, params, idle_seconds=idle_seconds):
             if self.away:
                 raise Unavailable("connection reset")
             yield line
