@@ -90,6 +90,55 @@ def test_one_object_is_watched_by_its_name() -> None:
     play(story)
 
 
+@pytest.mark.parametrize("where", [MAPS, "/api/v1/configmaps"])
+def test_a_watch_of_one_name_tells_of_its_whole_life_and_of_nothing_else(where: str) -> None:
+    async def story(client: Client) -> None:
+        await client.made(MAPS, a_map("a"))
+        await client.made(MAPS, a_map("b"))
+        watch = client.watch(f"{where}?fieldSelector=metadata.name=a")
+        assert await watch.seen() == [("ADDED", "a")]
+        for value in "12":
+            await client.patch(f"{MAPS}/b", {"data": {"x": value}})
+            await client.patch(f"{MAPS}/a", {"data": {"x": value}})
+        await client.delete(f"{MAPS}/a")
+        await client.delete(f"{MAPS}/b")
+        await client.made(MAPS, a_map("a"))
+        kinds = [type for type, name in await watch.seen() if name == "a"]
+        assert kinds == ["ADDED", "MODIFIED", "MODIFIED", "DELETED", "ADDED"]
+        assert len(watch.events) == len(kinds)
+
+    play(story)
+
+
+def test_one_object_is_listed_by_its_name() -> None:
+    async def story(client: Client) -> None:
+        await client.made(MAPS, a_map("a"))
+        await client.made(MAPS, a_map("b"))
+        for where in (MAPS, "/api/v1/configmaps"):
+            for name, found in (("a", ["a"]), ("c", [])):
+                listed = (await client.get(f"{where}?fieldSelector=metadata.name={name}")).body
+                assert [i["metadata"]["name"] for i in listed["items"]] == found
+
+    play(story)
+
+
+def test_watches_that_read_at_different_times_see_the_same() -> None:
+    async def story(client: Client) -> None:
+        first = client.watch(MAPS)
+        await client.clock.sleep(1)
+        await client.made(MAPS, a_map("a"))
+        early = await first.seen()
+        late = client.watch(MAPS)
+        await client.clock.sleep(1)
+        await client.made(MAPS, a_map("b"))
+        await client.patch(f"{MAPS}/a", {"data": {"x": "1"}})
+        assert early == [("ADDED", "a")]
+        assert await first.seen() == [("ADDED", "a"), ("ADDED", "b"), ("MODIFIED", "a")]
+        assert await late.seen() == await first.seen()
+
+    play(story)
+
+
 def test_initial_events_end_with_a_bookmark_that_says_so() -> None:
     async def story(client: Client) -> None:
         await client.made(MAPS, a_map("a"))
@@ -190,10 +239,10 @@ def test_a_quiet_watch_leaves_nothing_behind() -> None:
     async def story(client: Client) -> None:
         watch = client.watch(f"{MAPS}?allowWatchBookmarks=true")
         await client.clock.sleep(600)
-        wakers = client.server.store.table("", "configmaps").wakers
-        assert len(wakers) == 1
+        followers = client.server.store.table("", "configmaps").followers
+        assert [len(those) for those in followers.values()] == [1]
         watch.stop()
         await client.clock.sleep(1)
-        assert wakers == []
+        assert followers == {}
 
     play(story)

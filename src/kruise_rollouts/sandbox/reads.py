@@ -15,7 +15,7 @@ from .bodies import BadBody, decode_json
 from .pipeline import Parts
 from .refusals import invalid_options, not_allowed, not_found, not_supported, too_large_version
 from .request import Call, Options
-from .selectors import matches_fields, matches_labels, parse_fields, parse_labels
+from .selectors import Requirement, matches_fields, matches_labels, parse_fields, parse_labels
 from .store import Entry
 from .subresources import view_of
 
@@ -151,6 +151,16 @@ class Filter(Struct, frozen=True):
         )
 
     @property
+    def only(self) -> str:
+        """The one name that can pass; "" if there are more."""
+        named = (
+            r.values[0]
+            for r in self.fields
+            if isinstance(r, Requirement) and (r.key, r.op) == ("metadata.name", "in")
+        )
+        return self.name or next(named, "")
+
+    @property
     def whole(self) -> bool:
         """Whether no selector was given."""
         return not self.labels and not self.fields and not self.name
@@ -222,7 +232,7 @@ class Reader:
                 raise Gone(EXPIRED) from None
         if options.resource_version == "0":  # whatever is there, whole: a limit is not honoured then
             options = msgspec.structs.replace(options, limit=0)
-        return _cut(table.range(wanted.ns), wanted, store.rv, options)
+        return _cut(table.candidates(wanted.ns, wanted.only), wanted, store.rv, options)
 
     def _next_page(self, call: Call, wanted: Filter) -> Page:
         options, store = call.options, self._parts.store

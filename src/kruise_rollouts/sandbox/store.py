@@ -1,9 +1,10 @@
 """The objects, one resourceVersion counter, and what happened lately.
 
 A stored object is a plain dict that is never changed again: whoever wants to change one copies what it changes (the
-rest is shared). `subscribe` is for this process: the callback runs synchronously after each commit. `Table.since`
-is for watches: the changes after a resourceVersion, or Gone if they have been forgotten. Rules of the API
-(validation, deletion, versions) do not belong here.
+rest is shared). `subscribe` is for this process: the callback runs synchronously after each commit; so does that of
+`Table.follow`, which is for watches and told only of changes in its scope. `Table.since`: the changes after a
+resourceVersion, or Gone if they have been forgotten. Rules of the API (validation, deletion, versions) do not belong
+here.
 """
 
 from __future__ import annotations
@@ -66,10 +67,18 @@ def key_of(ns: str, name: str) -> str:
     return f"{ns}/{name}" if ns else name
 
 
+Follower: TypeAlias = Callable[[Change], None]
+
+
+def scope_of(ns: str, name: str) -> str:
+    """What a follower hears of: one name (in every namespace), one namespace, or ("") everything."""
+    return f"/{name}" if name else f"{ns}/" if ns else ""
+
+
 class Table:
     """The objects of one resource, in key order, with the changes of late."""
 
-    __slots__ = ("entries", "forgotten", "keys", "log", "rvs", "start", "subscribers", "wakers")
+    __slots__ = ("entries", "followers", "forgotten", "keys", "log", "rvs", "start", "subscribers")
 
     def __init__(self, forgotten: int) -> None:
         self.entries: dict[str, Entry] = {}
@@ -79,7 +88,7 @@ class Table:
         self.start = 0  # sequence number of log[0]; grows as old changes are dropped
         self.forgotten = forgotten  # changes up to this resourceVersion are not in the log
         self.subscribers: list[Subscriber] = []
-        self.wakers: list[Callable[[], None]] = []  # watches: called after the next commit, then forgotten
+        self.followers: dict[str, list[Follower]] = {}  # by scope
 
     def range(self, ns: str) -> Iterator[Entry]:
         """Entries of one namespace, or all ("" means all), in key order."""
@@ -88,6 +97,14 @@ class Table:
             return (entries[k] for k in self.keys)
         low, high = bisect_left(self.keys, ns + "/"), bisect_left(self.keys, ns + "0")
         return (entries[k] for k in self.keys[low:high])
+
+    def candidates(self, ns: str, name: str) -> Iterator[Entry]:
+        """Entries of a namespace, or all, among which are those called `name` ("": any name), in key order."""
+        if name:
+            found = self.entries.get(key_of(ns, name))
+            if found is not None or ns:
+                return iter((found,) if found is not None else ())
+        return self.range(ns)
 
     def since(self, rv: int) -> int:
         """Sequence number of the first change after `rv`. Raises Gone if older changes have been dropped."""
@@ -128,14 +145,27 @@ class Table:
         old = change.old.obj if change.old is not None else None
         for subscriber in tuple(self.subscribers):
             subscriber(change.type, old, change.new.obj)
-        self.wake()
+        if self.followers:
+            self._tell(change)
 
-    def wake(self) -> None:
-        """Wakes the watches that wait for this table."""
-        if self.wakers:
-            wakers, self.wakers = self.wakers, []
-            for wake in wakers:
-                wake()
+    def follow(self, scope: str, follower: Follower) -> Callable[[], None]:
+        """Calls `follower` with each change in `scope` from now on, until what is returned is called."""
+        self.followers.setdefault(scope, []).append(follower)
+
+        def end() -> None:
+            left = self.followers[scope]
+            left.remove(follower)
+            if not left:
+                del self.followers[scope]
+
+        return end
+
+    def _tell(self, change: Change) -> None:
+        """A change costs what those cost whom it concerns, however many others follow."""
+        ns, slash, name = change.new.key.rpartition("/")
+        for scope in ("", f"{ns}/", f"/{name}") if slash else ("", f"/{name}"):
+            for follower in self.followers.get(scope, ()):
+                follower(change)
 
 
 Journal: TypeAlias = Callable[[StorageKey, Change], None]

@@ -2,12 +2,14 @@
 
 All watches that show the same thing share one `Feed`, which encodes each change once. A watch is a cursor into it:
 it takes everything new in one piece, so that a hundred watchers of a busy resource cost a hundred writes per turn,
-not a hundred per change. A reader too slow for the log is cut off, as in Kubernetes.
+not a hundred per change. A watch of one object or one namespace costs nothing when others change. A reader too slow
+for what is remembered is cut off, as in Kubernetes.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import TypeAlias
 
@@ -17,12 +19,13 @@ from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.errors import Gone
 from kruise_rollouts.kube.protocols import Clock
 
+from . import store
 from .pipeline import Parts
 from .reads import Filter, check_list_options, filter_of, version_of
 from .refusals import status_body
 from .request import Call
 from .resources import Resource
-from .store import Change, Entry, Table
+from .store import Change, Entry, Table, scope_of
 
 # The encoded object of an event; `first` for the first of a watch (tables name their columns there only).
 Encode: TypeAlias = Callable[[Entry, bool], Awaitable[bytes]]
@@ -32,6 +35,7 @@ BOOKMARK_SECONDS = 60.0
 CALM = 16  # watches of one feed that are served at once
 SECONDS_PER_WATCH = 0.0005
 LONGEST_PAUSE_SECONDS = 0.25
+EVENTS_PER_PIECE = 200  # of those a watch begins with
 MIN_TIMEOUT_SECONDS = 1800.0  # of watches that ask for none; Kubernetes adds a random part of as much again
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 
@@ -60,53 +64,90 @@ def judge(wanted: Filter, change: Change) -> tuple[str, Entry] | None:
     return "DELETED", Entry(change.new.key, change.rv, last)
 
 
+def there(table: Table, wanted: Filter) -> list[tuple[str, Entry]]:
+    """Everything there is now, as ADDED."""
+    entries = table.candidates(wanted.ns, wanted.only)
+    return [("ADDED", e) for e in entries if wanted.whole or wanted.passes(e.obj)]
+
+
+def since(table: Table, wanted: Filter, rv: int) -> list[tuple[str, Entry]]:
+    """What happened after `rv`. Raises Gone."""
+    changes = table.log[table.since(rv) - table.start :]
+    return [told for change in changes if (told := judge(wanted, change)) is not None]
+
+
 class Feed:
-    """Encoded events of a table from one sequence number on; slot i is change `start + i`, b"" if it does not show."""
+    """What all watches with one filter are told from now on, encoded once, when one of them first reads it.
+
+    It follows its table until `end()`. Events are numbered from 0; `start` is the first that is still known.
+    """
 
     def __init__(self, table: Table, wanted: Filter, encode: Encode) -> None:
-        self._table = table
         self._wanted = wanted
         self._encode = encode
-        self.start = self.end = table.start + len(table.log)
-        self._lines: list[bytes] = []
+        self._lines: list[bytes] = []  # event i is line `i - start`
+        self._told: deque[tuple[str, Entry]] = deque()  # events after those, not encoded yet
         self._lock = asyncio.Lock()
+        self._last: tuple[int, int, bytes] = (0, 0, b"")  # most watches take the same piece
+        self.start = 0
         self.users = 0
         self.headed = False
+        self.wakers: list[Callable[[], None]] = []  # of watches that have read all: called at the next event
+        self.end = table.follow(scope_of(wanted.ns, wanted.only), self._note)
 
-    async def lines(self, cursor: int) -> tuple[list[bytes], int]:
-        """Lines of the changes from `cursor` on, and the next cursor. Raises Gone if they are no longer known."""
-        table = self._table
-        if cursor < table.start:
-            raise Gone(f"too old resource version: the watch fell behind by {table.start - cursor} changes")
-        if self.end < table.start + len(table.log):
-            async with self._lock:
-                await self._extend()
-        before = []
-        while cursor < self.start:
-            before.append(await self._line(table.log[cursor - table.start]))
-            cursor += 1
-        return before + self._lines[cursor - self.start :], self.end
+    @property
+    def now(self) -> int:
+        """The number of the next event."""
+        return self.start + len(self._lines) + len(self._told)
 
-    async def _extend(self) -> None:
-        table = self._table
-        if self.start < table.start:
-            del self._lines[: table.start - self.start]
-            self.start = table.start
-            self.end = max(self.end, table.start)
-        while self.end < table.start + len(table.log):
-            self._lines.append(await self._line(table.log[self.end - table.start]))
-            self.end += 1
-
-    async def _line(self, change: Change) -> bytes:
+    def _note(self, change: Change) -> None:
         told = judge(self._wanted, change)
         if told is None:
-            return b""
-        return line(told[0], await self._encode(told[1], self._headless()))
+            return
+        if len(self.wakers) == self.users:  # all have read what there was
+            self._forget(self.now - self.start)
+        self._told.append(told)
+        if self.now - self.start >= 2 * store.HISTORY:  # somebody reads too slowly
+            self._forget(store.HISTORY)
+        self.wake()
 
-    def _headless(self) -> bool:
-        """Whether this is the first event of a watch that has not shown its columns yet."""
+    def _forget(self, events: int) -> None:
+        encoded = min(events, len(self._lines))
+        del self._lines[:encoded]
+        for _ in range(events - encoded):
+            self._told.popleft()
+        self.start += events
+
+    def wake(self) -> None:
+        """Wakes the watches that wait for this feed."""
+        if self.wakers:
+            wakers, self.wakers = self.wakers, []
+            for wake in wakers:
+                wake()
+
+    async def read(self, cursor: int) -> tuple[bytes, int]:
+        """The events from `cursor` on, and the next cursor. Raises Gone if they are no longer known."""
+        if self._told:
+            async with self._lock:
+                await self._encode_all()
+        if cursor < self.start:
+            raise Gone(f"too old resource version: the watch fell behind by {self.start - cursor} changes")
+        end = self.start + len(self._lines)
+        if self._last[:2] != (cursor, end):
+            self._last = (cursor, end, b"".join(self._lines[cursor - self.start :]))
+        return self._last[2], end
+
+    async def _encode_all(self) -> None:
+        while self._told:
+            told = self._told[0]
+            text = await self._line(*told)
+            if self._told and self._told[0] is told:  # else it was forgotten meanwhile
+                self._told.popleft()
+                self._lines.append(text)
+
+    async def _line(self, type: str, entry: Entry) -> bytes:
         first, self.headed = not self.headed, True
-        return first
+        return line(type, await self._encode(entry, first))
 
 
 class Watcher:
@@ -138,8 +179,7 @@ class Watcher:
         feed = self._feeds.get(key) if form else None
         if feed is None:
             feed = Feed(table, wanted, encode)
-            if form:
-                self._feeds[key] = feed
+            self._feeds[key if form else feed] = feed
         feed.users += 1
         self.open += 1
         seconds = float(options.timeout_seconds) or MIN_TIMEOUT_SECONDS * (1 + self._parts.random.random())
@@ -153,54 +193,36 @@ class Watcher:
             alarm.stop()
             self.open -= 1
             feed.users -= 1
-            if not feed.users and self._feeds.get(key) is feed:
-                del self._feeds[key]
+            if not feed.users:
+                feed.end()
+                del self._feeds[key if form else feed]
 
     async def _chunks(
         self, call: Call, table: Table, wanted: Filter, encode: Encode, feed: Feed, alarm: _Alarm, asked: int
     ) -> AsyncIterator[bytes]:
         options = call.options
+        # What is there and where the feed is are read together, before anything is waited for.
+        cursor, at = feed.now, self._parts.store.rv
         first = not asked if options.send_initial_events is None else options.send_initial_events
-        if first:
-            cursor = table.start + len(table.log)
-            at = self._parts.store.rv
-            async for chunk in self._initial(table, wanted, encode):
-                feed.headed = True
-                yield chunk
-            if options.send_initial_events and options.allow_bookmarks:
-                yield self._bookmark(call.resource, at, initial=True)
-        else:
-            cursor = table.since(asked) if asked else table.start + len(table.log)
+        told = there(table, wanted) if first else since(table, wanted, asked) if asked else []
+        for start in range(0, len(told), EVENTS_PER_PIECE):
+            piece = told[start : start + EVENTS_PER_PIECE]
+            yield b"".join([line(t, await encode(e, not (start or i))) for i, (t, e) in enumerate(piece)])
+            feed.headed = True
+        if first and options.send_initial_events and options.allow_bookmarks:
+            yield self._bookmark(call.resource, at, initial=True)
         while not alarm.over and not self.closing:
-            lines, cursor = await feed.lines(cursor)
-            chunk = b"".join(lines)
+            chunk, cursor = await feed.read(cursor)
             if chunk:
                 yield chunk
                 if feed.users > CALM:
                     await self._parts.clock.sleep(min(feed.users * SECONDS_PER_WATCH, LONGEST_PAUSE_SECONDS))
-                continue
-            if alarm.take_bookmark():
+            elif alarm.take_bookmark():
                 yield self._bookmark(call.resource, self._parts.store.rv, initial=False)
-                continue
-            if cursor == table.start + len(table.log):
-                await alarm.wait(table)
+            elif cursor == feed.now:
+                await alarm.wait(feed)
         if options.allow_bookmarks:
             yield self._bookmark(call.resource, self._parts.store.rv, initial=False)
-
-    async def _initial(self, table: Table, wanted: Filter, encode: Encode) -> AsyncIterator[bytes]:
-        """Everything there is now, as ADDED."""
-        lines: list[bytes] = []
-        headed = False
-        for entry in tuple(table.range(wanted.ns)):
-            if not wanted.whole and not wanted.passes(entry.obj):
-                continue
-            lines.append(line("ADDED", await encode(entry, not headed)))
-            headed = True
-            if len(lines) >= 200:
-                yield b"".join(lines)
-                lines = []
-        if lines:
-            yield b"".join(lines)
 
     def _bookmark(self, resource: Resource, rv: int, *, initial: bool) -> bytes:
         meta: JsonObject = {"resourceVersion": str(rv), "creationTimestamp": None}
@@ -212,8 +234,8 @@ class Watcher:
     def close(self) -> None:
         """Ends all watches."""
         self.closing = True
-        for table in self._parts.store.tables.values():
-            table.wake()
+        for feed in self._feeds.values():
+            feed.wake()
 
 
 class _Alarm:
@@ -223,7 +245,7 @@ class _Alarm:
         self._clock = clock
         self._bookmark_due = False
         self._waiting: asyncio.Future[None] | None = None
-        self._registered: Table | None = None  # the table that will wake us
+        self._registered: Feed | None = None  # what will wake us
         self.over = False
         self._task = asyncio.ensure_future(self._run(seconds, bookmarks))
 
@@ -250,14 +272,14 @@ class _Alarm:
         due, self._bookmark_due = self._bookmark_due, False
         return due
 
-    async def wait(self, table: Table) -> None:
+    async def wait(self, feed: Feed) -> None:
         """Returns when something may have happened."""
         if self._bookmark_due or self.over:
             return
         self._waiting = asyncio.get_running_loop().create_future()
         if self._registered is None:
-            table.wakers.append(self._told)
-            self._registered = table
+            feed.wakers.append(self._told)
+            self._registered = feed
         await self._waiting
 
     def stop(self) -> None:
