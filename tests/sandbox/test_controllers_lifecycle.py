@@ -246,3 +246,16 @@ def test_a_replication_controller_keeps_its_pods() -> None:
         assert (found["status"]["replicas"], found["status"]["readyReplicas"]) == (2, 2)
 
     play_in_sandbox(tell)
+
+
+def test_a_circle_of_owners_does_not_block_itself() -> None:
+    async def tell(play: Play) -> None:
+        made = [await config(play, name) for name in ("one", "two", "three")]
+        for name, owner in zip(("one", "two", "three"), (made[2], made[0], made[1]), strict=True):
+            reference = owned_by(CONFIG_MAP, owner, controller=True, blockOwnerDeletion=True)
+            await play.place.patch(CONFIG_MAP, name, {"metadata": {"ownerReferences": [reference]}})
+        await play.place.delete(CONFIG_MAP, "one", "Foreground")
+        await play.place.wait(1)
+        assert await names(play) == []
+
+    play_in_sandbox(tell)

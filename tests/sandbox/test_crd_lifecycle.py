@@ -305,3 +305,44 @@ async def test_a_stricter_schema_does_not_lock_old_objects(world: World) -> None
     assert changed["spec"] == {"mode": "old", "replicas": 2}
     with pytest.raises(Invalid, match=r"spec.mode in body should match '\^new'"):
         await world.call("patch", "w", {"spec": {"mode": "older"}})
+
+
+async def test_a_new_crd_shows_which_version_is_stored_and_no_names_yet(world: World) -> None:
+    resource = world.server.registry.find(CRDS[0], "v1", CRDS[1])
+    assert resource is not None
+    created = await world.server.call("create", resource, "", "", a_crd())
+    assert created["status"] == {
+        "acceptedNames": {"plural": "", "kind": ""},
+        "conditions": None,
+        "storedVersions": ["v1"],
+    }
+
+
+async def test_a_condition_without_a_type_does_not_keep_a_crd_from_being_served(world: World) -> None:
+    await world.define(a_crd())
+    resource = world.server.registry.find(CRDS[0], "v1", CRDS[1])
+    assert resource is not None
+    patch = {"status": {"conditions": [{"message": "patched"}]}}
+    await world.server.call("patch", resource, "", "widgets.example.com", patch, subresource="status")
+    await asyncio.sleep(0)
+    conditions = world.crd("widgets.example.com")["status"]["conditions"]
+    assert {"type": "", "status": "", "lastTransitionTime": None, "message": "patched"} in conditions
+    assert (await world.call("create", body=a_widget()))["kind"] == "Widget"
+
+
+async def test_a_new_default_shows_on_objects_that_were_stored_before(world: World) -> None:
+    await world.define(a_crd())
+    await world.call("create", body=a_widget())
+    version = a_version()
+    version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["colour"] = {
+        "type": "string",
+        "default": "red",
+    }
+    resource = world.server.registry.find(CRDS[0], "v1", CRDS[1])
+    assert resource is not None
+    patch = {"spec": {"versions": [version]}}
+    await world.server.call("patch", resource, "", "widgets.example.com", patch)
+    await asyncio.sleep(0)
+    assert (await world.call("get", "w"))["spec"]["colour"] == "red"
+    listed = await world.call("list")
+    assert [i["spec"]["colour"] for i in listed["items"]] == ["red"]

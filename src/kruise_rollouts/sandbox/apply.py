@@ -148,6 +148,8 @@ def _apply(base: JsonObject, managed: Managed, request: _Request, force: bool) -
     if last is not None and last.fields == owned:
         owned = last.fields
     time = stamp(request.now) if touched else managed[by].time
+    if by.subresource == "scale":  # what was written through a scale is owned without a time
+        time = None
     managed[by] = renewed(last, owned, request.api_version, time)
     if not owned:
         del managed[by]

@@ -22,6 +22,10 @@ _SYSTEM_PRIORITIES = {"system-cluster-critical": 2000000000, "system-node-critic
 _TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 _TOLERATION_SECONDS = 300
 _TOKEN_MOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+_PROTECTED = {
+    ("", "persistentvolumeclaims"): "kubernetes.io/pvc-protection",
+    ("", "persistentvolumes"): "kubernetes.io/pv-protection",
+}
 # Reviews are answered, not created: they need no living namespace.
 _REVIEWS = frozenset(("authorization.k8s.io", "authentication.k8s.io"))
 
@@ -54,7 +58,17 @@ def mutate(attempt: Attempt, store: Store, random: Random) -> JsonObject | None:
         return _with_tolerations(obj)
     if attempt.resource.storage == ("", "limitranges"):
         return limit_range.completed_range(obj)
+    protection = _PROTECTED.get(attempt.resource.storage)
+    if protection is not None and attempt.operation == "CREATE":
+        return _protected(obj, protection)
     return obj
+
+
+def _protected(obj: JsonObject, finalizer: str) -> JsonObject:
+    finalizers = obj["metadata"].get("finalizers") or []
+    if finalizer in finalizers:
+        return obj
+    return {**obj, "metadata": {**obj["metadata"], "finalizers": [*finalizers, finalizer]}}
 
 
 def check(attempt: Attempt, store: Store) -> None:

@@ -9,7 +9,8 @@ import msgspec
 
 from kruise_rollouts.kube.effects import JsonObject
 
-METRICS = "autoscaling.alpha.kubernetes.io/metrics"
+from .defaults_workloads import METRICS
+
 CURRENT_METRICS = "autoscaling.alpha.kubernetes.io/current-metrics"
 CONDITIONS = "autoscaling.alpha.kubernetes.io/conditions"
 BEHAVIOR = "autoscaling.alpha.kubernetes.io/behavior"
@@ -105,9 +106,13 @@ _EVENT_NAMES = (
 )
 
 
+_UNSAID = ("reportingComponent", "reportingInstance")  # empty texts that core/v1 alone shows
+
+
 def _new_event(obj: JsonObject) -> JsonObject:
     names = dict(_EVENT_NAMES)
-    return {**{names.get(k, k): v for k, v in obj.items()}, "apiVersion": "events.k8s.io/v1"}
+    out = {names.get(k, k): v for k, v in obj.items() if v != "" or k not in _UNSAID}
+    return {**out, "apiVersion": "events.k8s.io/v1"}
 
 
 def _old_event(obj: JsonObject) -> JsonObject:
@@ -115,4 +120,6 @@ def _old_event(obj: JsonObject) -> JsonObject:
     out = {**{names.get(k, k): v for k, v in obj.items()}, "apiVersion": "v1"}
     out.setdefault("involvedObject", {})
     out.setdefault("source", {})
+    for key in _UNSAID:
+        out.setdefault(key, "")
     return out

@@ -20,13 +20,15 @@ from .cel_rules import Rules, unchecked
 from .conversion import Conversion
 from .crd_names import next_status, served_resources
 from .crd_rules import default_crd, validate_crd
-from .pipeline import Parts
+from .pipeline import Manager, Parts
 from .resources import Resource, StorageKey
 from .rules import timestamp
+from .store import Entry
 from .structural import ABSENT, Node
 from .wording import plain, type_of
 
 CRDS: StorageKey = ("apiextensions.k8s.io", "customresourcedefinitions")
+SERVER = "kube-apiserver"  # the manager of what the server itself writes
 
 
 class CustomVersion:
@@ -53,8 +55,9 @@ class CustomVersion:
     def validate(self, new: JsonObject, old: JsonObject | None, subresource: str = "") -> tuple[Cause, ...]:
         """What is wrong with `new`; () if nothing. `old` is None for a create."""
         before = ABSENT if old is None else old
+        found = value_check.check(new, self.node, before)
         causes = (
-            *value_check.check(new, self.node, before),
+            *(map(_below_status, found) if subresource == "status" else found),
             *self._scale(new),
             *value_check.check_shape(new, self.node),
         )
@@ -79,10 +82,19 @@ class CustomVersion:
         )
 
 
+def _below_status(cause: Cause) -> Cause:
+    """A write of the status is told what is wrong as if the status were all there is."""
+    at = cause.field.removeprefix("status.")
+    return Cause(cause.reason, cause.message.replace(f"{cause.field} in body", f"{at} in body"), cause.field)
+
+
 def _replicas(obj: JsonObject, path: str) -> tuple[Cause, ...]:
     value: Json = obj
     for name in path.removeprefix(".").split("."):
-        if not isinstance(value, dict) or name not in value:
+        if not isinstance(value, dict):
+            why = f"{path} accessor error: {plain(value)} is of the type {type_of(value)}, expected map[string]interface{{}}"
+            return (value_check.invalid(path, 0, why),)
+        if name not in value:
             return ()
         value = value[name]
     if not isinstance(value, int) or isinstance(value, bool):
@@ -93,6 +105,16 @@ def _replicas(obj: JsonObject, path: str) -> tuple[Cause, ...]:
     if value >= 1 << 31:
         return (value_check.invalid(path, value, f"should be less than or equal to {(1 << 31) - 1}"),)
     return ()
+
+
+def store_status(parts: Parts, was: Entry, status: JsonObject) -> None:
+    """Gives a CRD the status that the server finds; the server owns it, like any other manager."""
+    live = parts.settled(was)
+    new = {**live, "status": status}
+    resource = parts.registry.find(CRDS[0], "v1", CRDS[1])
+    if resource is not None:
+        new = parts.hooks.track(resource, new, live, Manager(SERVER, "status", parts.clock.now()))
+    parts.store.update(*CRDS, new, was)
 
 
 def run_soon(job: Callable[[], None]) -> None:
@@ -114,6 +136,9 @@ class CustomResources:
         self._registry = parts.registry
         self._soon = soon
         self._versions: dict[tuple[str, str, str], CustomVersion] = {}
+        self._changed_at: dict[
+            tuple[str, str], int
+        ] = {}  # group and plural: objects before know an older schema
         self._unsettled = False
         self.conversion = Conversion(self.crd_of, caller if caller is not None else NoCaller(), parts.random)
 
@@ -138,11 +163,8 @@ class CustomResources:
                 return validate(resource, new, old, subresource)
             return self._refuse_terminating(resource, new, old) or found.validate(new, old, subresource)
 
-        hooks.prepare, hooks.validate, hooks.convert = (
-            prepare_custom,
-            validate_custom,
-            self.conversion.convert,
-        )
+        hooks.prepare, hooks.validate, hooks.read = prepare_custom, validate_custom, self._read
+        hooks.convert = self.conversion.convert
         for crd in self._store.list(*CRDS):
             self._serve(crd)
         self._store.subscribe(*CRDS, self._changed)
@@ -155,6 +177,12 @@ class CustomResources:
             if resource.custom
             else None
         )
+
+    def _read(self, resource: Resource, rv: int, obj: JsonObject) -> JsonObject:
+        if rv > self._changed_at.get((resource.group, resource.plural), 0):
+            return obj
+        found = self.find(resource)
+        return obj if found is None else found.prepare(obj)
 
     def crd_of(self, resource: Resource) -> JsonObject | None:
         """The CRD that defines `resource`; None if none does."""
@@ -191,7 +219,7 @@ class CustomResources:
             status = next_status(crd, self._store.list(*CRDS), now)
             was = self._store.entry(*CRDS, "", crd["metadata"]["name"])
             if status != crd.get("status") and was is not None:
-                self._store.update(*CRDS, {**crd, "status": status}, was)
+                store_status(self._parts, was, status)
 
     def _serve(self, crd: JsonObject, *, withdrawn: bool = False) -> None:
         resources = () if withdrawn else served_resources(crd)
@@ -203,9 +231,16 @@ class CustomResources:
             kept = known.get(version["name"])
             if kept is None or kept.source != version:
                 kept = CustomVersion(version)
+                self._outdate((group, plural))
             self._versions[(group, version["name"], plural)] = kept
         if before != resources:
             if before:
                 self._registry.remove(group, plural)
             if resources:
                 self._registry.add(*resources)
+
+    def _outdate(self, storage: StorageKey) -> None:
+        """What is stored was completed by another schema: it is read anew from now on."""
+        self._changed_at[storage] = self._store.rv
+        for entry in self._store.table(*storage).entries.values():
+            entry.bytes.clear()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.errors import NotFound
 
-from .crd import CRDS
+from .crd import CRDS, store_status
 from .crd_names import CLEANUP, terminating
 from .rules import timestamp
 from .server import Server
@@ -84,7 +84,7 @@ class CrdCleanup:
         reason, message = "InstanceDeletionInProgress", "CustomResource deletion is in progress"
         status = terminating(was.obj.get("status") or {}, reason, message, now)
         if status != was.obj.get("status"):
-            self._store.update(*CRDS, {**was.obj, "status": status}, was)
+            store_status(self._server.parts, was, status)
 
     async def _let_go(self, name: str) -> None:
         crd = self._store.get(*CRDS, "", name)

@@ -83,7 +83,7 @@ def with_conditions(was: list[JsonObject], wanted: list[JsonObject], now: str) -
     """`was` with `wanted` put in place; lastTransitionTime moves only where the status changes."""
     out = list(was)
     for new in wanted:
-        index = next((i for i, c in enumerate(out) if c["type"] == new["type"]), None)
+        index = next((i for i, c in enumerate(out) if c.get("type") == new["type"]), None)
         if index is None:
             out.append({"lastTransitionTime": now, **new})
         elif any(out[index].get(k) != v for k, v in new.items()):

@@ -24,6 +24,7 @@ _SIMPLE_PATH = re.compile(r"\.[^.\s].*")
 _COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
 _COLUMN_FORMATS = ("byte", "date", "date-time", "double", "float", "int32", "int64", "password")
 _POLICY_URL = "https://github.com/kubernetes/enhancements/pull/1111"
+_NO_CONDITION: JsonObject = {"type": "", "status": "", "lastTransitionTime": None}
 _HOISTED = ("schema", "subresources", "additionalPrinterColumns", "selectableFields")
 
 
@@ -43,7 +44,25 @@ def default_crd(crd: JsonObject) -> JsonObject:
         client = {**webhook["clientConfig"], "service": {**service, "port": 443}}
         conversion["webhook"] = {**webhook, "clientConfig": client}
     spec["conversion"] = conversion
-    return {**crd, "spec": spec}
+    out = {**crd, "spec": spec}
+    return {**out, "status": _default_status(out)} if "status" in crd else out
+
+
+def _default_status(crd: JsonObject) -> JsonObject:
+    """Its status, with what every status shows; the version objects are stored in has been stored once."""
+    status: JsonObject = {
+        "acceptedNames": {"plural": "", "kind": ""},
+        "conditions": None,
+        **(crd["status"] or {}),
+    }
+    conditions = status["conditions"]
+    if conditions is not None:
+        status["conditions"] = [{**_NO_CONDITION, **c} for c in conditions]
+    stored, now = list(status.get("storedVersions") or ()), storage_version(crd)
+    if now and now not in stored:
+        stored.append(now)
+    status["storedVersions"] = stored or None
+    return status
 
 
 def validate_crd(new: JsonObject, old: JsonObject | None) -> tuple[Cause, ...]:
@@ -120,6 +139,8 @@ def _versions(spec: JsonObject) -> Iterator[Cause]:
     for index, version in enumerate(versions):
         at = f"spec.versions[{index}]"
         if not _LABEL.fullmatch(names[index]):
+            if index == 0:  # it is spec.version as well, as CRDs with one version once had it
+                yield invalid("spec.version", names[index], LABEL_1035_RULE)
             yield invalid(f"{at}.name", names[index], LABEL_1035_RULE)
         if version.get("deprecationWarning") is not None and not version.get("deprecated"):
             why = "can only be set for deprecated versions"

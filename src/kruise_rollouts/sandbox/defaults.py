@@ -150,8 +150,8 @@ class _Form:
         return value if all(out[k] is value[k] for k in value) else out
 
     def _list(self, value: list[Json]) -> Json:
-        if not value:
-            return value if self.kept else ABSENT
+        if not value:  # an empty list is stored as none, which some fields show as null
+            return None if self.kept else ABSENT
         if self.items is None:
             return value
         out = [self.items.value(v) for v in value]

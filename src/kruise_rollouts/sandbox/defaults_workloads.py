@@ -8,7 +8,10 @@ from kruise_rollouts.kube.effects import Json, JsonObject
 
 from .defaults_pods import filled, filling
 
+TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 MAX_INT32 = 2**31 - 1
+CPU_PERCENT = 80
+METRICS = "autoscaling.alpha.kubernetes.io/metrics"
 
 
 def _deployment(obj: JsonObject) -> JsonObject:
@@ -106,6 +109,15 @@ def _replication_controller(obj: JsonObject) -> JsonObject:
     return _labelled(obj, labels)
 
 
+def _daemon_set(obj: JsonObject) -> JsonObject:
+    """Clients see the number of the template as an annotation; the server puts the right one in."""
+    meta: JsonObject = obj["metadata"]
+    annotations = meta.get("annotations") or {}
+    if TEMPLATE_GENERATION in annotations:
+        return obj
+    return {**obj, "metadata": {**meta, "annotations": {**annotations, TEMPLATE_GENERATION: "0"}}}
+
+
 def _condition_pattern(pattern: JsonObject) -> JsonObject:
     return pattern if pattern.get("status") else {**pattern, "status": "True"}
 
@@ -124,12 +136,21 @@ _DOWN: JsonObject = {
 }
 _CPU: JsonObject = {
     "type": "Resource",
-    "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}},
+    "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": CPU_PERCENT}},
 }
 
 
 def _autoscaler(spec: JsonObject) -> JsonObject:
     return filled(spec, {"minReplicas": 1, "metrics": [_CPU]})
+
+
+def _old_autoscaler(hpa: JsonObject) -> JsonObject:
+    """The goal for CPU that v2 has as a metric, unless other metrics are kept in an annotation."""
+    spec: Json = hpa.get("spec") or {}
+    if METRICS in (hpa["metadata"].get("annotations") or {}):
+        return hpa
+    new = filled(spec, {"targetCPUUtilizationPercentage": CPU_PERCENT})
+    return hpa if new is spec else {**hpa, "spec": new}
 
 
 def _behavior(behavior: JsonObject) -> JsonObject:
@@ -145,6 +166,7 @@ COMPLETE: dict[str, Callable[[JsonObject], JsonObject]] = {
     "DeploymentStrategy": _rolling(maxUnavailable="25%", maxSurge="25%"),
     "ReplicaSetSpec": filling(replicas=1),
     "ReplicationController": _replication_controller,
+    "io.k8s.api.apps.v1.DaemonSet": _daemon_set,
     "DaemonSetSpec": filling(revisionHistoryLimit=10),
     "DaemonSetUpdateStrategy": _daemon_strategy,
     "StatefulSetSpec": _stateful_set,
@@ -156,6 +178,7 @@ COMPLETE: dict[str, Callable[[JsonObject], JsonObject]] = {
     ),
     "PodFailurePolicyOnPodConditionsPattern": _condition_pattern,
     "io.k8s.api.autoscaling.v1.HorizontalPodAutoscalerSpec": filling(minReplicas=1),
+    "io.k8s.api.autoscaling.v1.HorizontalPodAutoscaler": _old_autoscaler,
     "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerSpec": _autoscaler,
     "HorizontalPodAutoscalerBehavior": _behavior,
 }

@@ -30,8 +30,8 @@ _TYPES = {
 _PATCHES = ("application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml")
 _MEDIA = ("application/json", "application/yaml")
 _TEXTS = {200: "OK", 201: "Created", 202: "Accepted", 401: "Unauthorized"}
-_API_VERSION = "The group and version that this object is written in."
-_KIND = "The kind that this object is of, in CamelCase."
+_API_VERSION = "APIVersion defines the group and version that this object is written in."
+_KIND = "Kind is the kind that this object is of, in CamelCase."
 
 
 class Operation(Struct, frozen=True):
@@ -72,7 +72,7 @@ def definitions(resource: Resource, schema: JsonObject | None, version: int) -> 
 def _list_definition(resource: Resource, version: int) -> JsonObject:
     meta = _meta(version, f"{_META}.ListMeta", "list")
     items = {
-        "description": f"The {resource.plural}.",
+        "description": f"List of {resource.plural}.",
         "type": "array",
         "items": _ref(version, definition_of(resource)),
     }

@@ -133,6 +133,10 @@ def _anything(user: User, target: Target) -> None:
     return None
 
 
+def _as_stored(resource: Resource, rv: int, obj: JsonObject) -> JsonObject:
+    return obj
+
+
 class Hooks:
     """What each stage calls. Replace attributes; all may be replaced while the server runs."""
 
@@ -144,6 +148,8 @@ class Hooks:
         self.convert: Convert = _as_is  # of custom resources, to the given apiVersion
         self.prepare: Callable[[Resource, JsonObject], JsonObject] = apply_defaults
         self.validate: Validate = validate
+        # Of custom resources: the object that was stored at `rv` as today's schema reads it.
+        self.read: Callable[[Resource, int, JsonObject], JsonObject] = _as_stored
         self.log: Callable[[JsonObject, str, Query], bytes] = _no_log  # what a pod's container has written
         self.track: Track = _untracked
         self.apply: Apply = _applied
@@ -176,9 +182,9 @@ class Parts:
     async def load(self, entry: Entry, resource: Resource) -> JsonObject:
         """The object in the version of `resource`, with its managedFields."""
         obj = entry.obj if entry.owed is None else self.settled(entry)
-        if obj["apiVersion"] == resource.api_version:
-            return obj
-        return (await self.convert([obj], resource, resource.api_version))[0]
+        if obj["apiVersion"] != resource.api_version:
+            obj = (await self.convert([obj], resource, resource.api_version))[0]
+        return self.hooks.read(resource, entry.rv, obj) if resource.custom else obj
 
     def settled(self, entry: Entry) -> JsonObject:
         """The object as stored, its managedFields worked out now if that was put off."""

@@ -13,7 +13,9 @@ from .rbac import Deed, Grant
 from .refusals import invalid, not_found
 from .request import Call, User
 from .rules import new_uid, timestamp
+from .schema import schema_of
 from .tokens import ISSUER
+from .tracking import track
 from .webhooks import user_info
 
 AUTHORIZATION, AUTHENTICATION = "authorization.k8s.io", "authentication.k8s.io"
@@ -43,7 +45,7 @@ class Reviews:
     async def own_access(self, call: Call) -> JsonObject:
         """SelfSubjectAccessReview. Raises Invalid."""
         spec = _spec(call)
-        return _answered(call, spec, self._verdict(call.user, _deed(spec)))
+        return self._owned(call, _answered(call, spec, self._verdict(call.user, _deed(spec))))
 
     async def others_access(self, call: Call) -> JsonObject:
         """SubjectAccessReview and LocalSubjectAccessReview. Raises Invalid."""
@@ -56,8 +58,8 @@ class Reviews:
         extra = {k: tuple(v) for k, v in (spec.get("extra") or {}).items()}
         user = User(spec.get("user") or "", spec.get("uid") or "", tuple(spec.get("groups") or ()), extra)
         if not self._access.enforce:
-            return _answered(call, spec, {"allowed": True})
-        return _answered(call, spec, self._verdict(user, _deed(spec)))
+            return self._owned(call, _answered(call, spec, {"allowed": True}))
+        return self._owned(call, _answered(call, spec, self._verdict(user, _deed(spec))))
 
     def _verdict(self, user: User, deed: Deed) -> JsonObject:
         allowed, why = self._access.verdict(user, deed)
@@ -113,7 +115,21 @@ class Reviews:
             status = {"user": {}, "error": f"[invalid bearer token, {why}]"}
         else:
             status = {"authenticated": True, "user": user_info(user), "audiences": [ISSUER]}
-        return {**_head(call), "spec": spec, "status": status}
+        return self._owned(call, {**_head(call), "spec": spec, "status": status})
+
+    def _owned(self, call: Call, answer: JsonObject) -> JsonObject:
+        """`answer` with what was asked owned by who asked, as if it were stored."""
+        group, _, version = answer["apiVersion"].partition("/")
+        schema = schema_of(group, version, answer["kind"])
+        if schema is None:
+            return answer
+        now = self._parts.clock.now()
+        asked = {**answer, "spec": _spec(call)}
+        asked.pop("status", None)
+        tracked = track(
+            None, asked, call.manager, "Update", schema, answer["apiVersion"], call.subresource, now
+        )
+        return {**answer, "metadata": tracked["metadata"]}
 
     async def new_token(self, call: Call) -> JsonObject:
         """TokenRequest for a service account. Raises NotFound, Invalid."""
@@ -143,16 +159,21 @@ class Reviews:
             "expirationSeconds": seconds,
             "boundObjectRef": spec.get("boundObjectRef"),
         }
-        return {
+        return self._owned(call, {
             "kind": "TokenRequest",
             "apiVersion": f"{AUTHENTICATION}/v1",
-            "metadata": {"name": call.name, "namespace": call.ns, "creationTimestamp": timestamp_of(now)},
+            "metadata": {
+                "name": call.name,
+                "namespace": call.ns,
+                "uid": new_uid(self._parts.random),
+                "creationTimestamp": timestamp_of(now),
+            },
             "spec": asked,
             "status": {
                 "token": self._access.signer.sign(claims),
                 "expirationTimestamp": timestamp_of(now + seconds),
             },
-        }
+        })  # fmt: skip
 
     def _bound(self, call: Call, reference: Json) -> JsonObject:
         """The claim about the object a token is bound to. Raises NotFound."""

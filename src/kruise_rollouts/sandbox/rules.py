@@ -11,6 +11,7 @@ from random import Random
 
 from kruise_rollouts.kube.effects import Json, JsonObject
 
+from .defaults_workloads import TEMPLATE_GENERATION
 from .resources import Resource
 
 SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -49,6 +50,9 @@ _FIRST_STATUS: dict[tuple[str, str], JsonObject] = {
     },
     ("autoscaling", "horizontalpodautoscalers"): {"desiredReplicas": 0, "currentMetrics": None},
 }  # fmt: skip
+_FIRST_OLD_STATUS: dict[tuple[str, str, str], JsonObject] = {
+    ("autoscaling", "v1", "horizontalpodautoscalers"): {"currentReplicas": 0, "desiredReplicas": 0},
+}
 # A write of the status may change labels and annotations of these as well.
 _STATUS_WITH_METADATA = frozenset((
     ("", "pods"), ("", "nodes"), ("", "services"), ("", "persistentvolumes"), ("", "persistentvolumeclaims"),
@@ -119,7 +123,8 @@ def first_version(resource: Resource, obj: JsonObject, ns: str) -> JsonObject:
     if resource.has_status and resource.storage not in _STATUS_KEPT:
         out.pop("status", None)
     if not resource.custom and resource.has_status and "status" not in out:
-        out["status"] = _FIRST_STATUS.get(resource.storage, {})
+        old = _FIRST_OLD_STATUS.get((resource.group, resource.version, resource.plural))
+        out["status"] = _FIRST_STATUS.get(resource.storage, {}) if old is None else old
     return out
 
 
@@ -133,6 +138,8 @@ def stamped(obj: JsonObject, now: datetime, random: Random) -> JsonObject:
 
 
 _JOBS = ("batch", "jobs")
+_VOLUMES = ("", "persistentvolumes")
+_DAEMON_SETS = ("apps", "daemonsets")
 
 
 def selected(resource: Resource, obj: JsonObject) -> JsonObject:
@@ -140,6 +147,9 @@ def selected(resource: Resource, obj: JsonObject) -> JsonObject:
     spec = obj.get("spec") or {}
     if resource.storage == NAMESPACES:
         return {**obj, "spec": {**spec, "finalizers": ["kubernetes"]}}
+    if resource.storage == _VOLUMES:
+        moment = obj["metadata"]["creationTimestamp"]
+        return {**obj, "status": {**obj["status"], "lastPhaseTransitionTime": moment}}
     if resource.storage != _JOBS or spec.get("manualSelector") or spec.get("selector"):
         return obj
     meta, template = obj["metadata"], spec.get("template") or {}
@@ -210,6 +220,23 @@ def _next_status(resource: Resource, new: JsonObject, live: JsonObject) -> JsonO
     else:
         out.pop("status", None)
     return out
+
+
+def templates_counted(resource: Resource, new: JsonObject, live: JsonObject | None) -> JsonObject:
+    """A DaemonSet with the number of its template, which the server alone sets."""
+    if resource.storage != _DAEMON_SETS:
+        return new
+    count = 1
+    if live is not None:
+        before, after = ((o.get("spec") or {}).get("template") for o in (live, new))
+        count = int((live["metadata"].get("annotations") or {}).get(TEMPLATE_GENERATION) or 0) + (
+            before != after
+        )
+    annotations = new["metadata"].get("annotations") or {}
+    if annotations.get(TEMPLATE_GENERATION) == str(count):
+        return new
+    annotations = {**annotations, TEMPLATE_GENERATION: str(count)}
+    return {**new, "metadata": {**new["metadata"], "annotations": annotations}}
 
 
 def counted(resource: Resource, new: JsonObject, live: JsonObject) -> JsonObject:

@@ -32,6 +32,12 @@ _ZEROES: tuple[Json, ...] = ({}, "", 0)
 _OPAQUE = {"io.k8s.apimachinery.pkg.runtime.RawExtension"}
 
 
+# Times of Events that are written even if there are none.
+_NULL_TIMES = frozenset((
+    "eventTime", "firstTimestamp", "lastTimestamp", "deprecatedFirstTimestamp", "deprecatedLastTimestamp",
+))  # fmt: skip
+
+
 class Node:
     """The schema of one value. Not a Struct: schemas are recursive, so children are made when first asked for.
 
@@ -138,7 +144,9 @@ class Node:
         """Fields that are always written show by such a default; lists by being required, they are null at first."""
         if "default" in raw and raw["default"] in _ZEROES:
             child.zero = raw["default"]
-        elif child.type == "array" and key in self.required:
+        elif (child.type == "array" and key in self.required) or (
+            key in _NULL_TIMES and self.definition.endswith(".Event")
+        ):
             child.zero = None
 
     @property

@@ -53,6 +53,20 @@ def _write_scale(live: JsonObject, shown: JsonObject, scale: Scale) -> JsonObjec
     return _put(live, scale.spec_path.split("."), (shown.get("spec") or {}).get("replicas") or 0)
 
 
+def without_zero_scale(resource: Resource, live: JsonObject) -> JsonObject:
+    """`live` as who applies its scale finds it: no replicas are not written down, so that any number is news."""
+    scale = resource.scale
+    if scale is None or _get(live, scale.spec_path) != 0:
+        return live
+    return _without(live, scale.spec_path.split("."))
+
+
+def _without(obj: JsonObject, path: list[str]) -> JsonObject:
+    if len(path) == 1:
+        return {k: v for k, v in obj.items() if k != path[0]}
+    return {**obj, path[0]: _without(obj[path[0]], path[1:])}
+
+
 def check_scale(scale: JsonObject) -> JsonObject:
     """A patched Scale, its fields of the right types. Raises Invalid."""
     node = schema_of("autoscaling", "v1", "Scale")

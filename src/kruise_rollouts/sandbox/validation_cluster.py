@@ -80,7 +80,12 @@ def _binding(new: JsonObject, old: JsonObject | None, kinds: tuple[str, ...]) ->
     for index, subject in enumerate(new.get("subjects") or ()):
         yield from _subject(f"subjects[{index}]", subject, namespaced="Role" in kinds)
     if old is not None and ref != old.get("roleRef"):
-        yield invalid("roleRef", ref, "cannot change roleRef")
+        shown = {
+            "APIGroup": ref.get("apiGroup", ""),
+            "Kind": ref.get("kind", ""),
+            "Name": ref.get("name", ""),
+        }
+        yield invalid("roleRef", shown, "cannot change roleRef")
 
 
 def _subject(path: str, subject: JsonObject, *, namespaced: bool) -> Causes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from kruise_rollouts.kube.effects import Json, JsonObject
+from kruise_rollouts.kube.errors import Cause
 
 from .validation_meta import Causes, at_most_all, int_or_percent, selector
-from .value_check import forbidden, invalid, required, unsupported
+from .value_check import forbidden, invalid, required, shown, unsupported
 
 _METRICS = ("ContainerResource", "External", "Object", "Pods", "Resource")
 _MEMBERS = {k: k[0].lower() + k[1:] for k in _METRICS}
@@ -108,7 +109,10 @@ def budget_causes(new: JsonObject, old: JsonObject | None) -> Causes:
     spec: JsonObject = new.get("spec") or {}
     least, most = spec.get("minAvailable"), spec.get("maxUnavailable")
     if least is not None and most is not None:
-        yield invalid("spec", spec, "minAvailable and maxUnavailable cannot be both set")
+        fields = ("minAvailable", "selector", "maxUnavailable", "unhealthyPodEvictionPolicy")
+        text = ",".join(f'"{f[0].upper()}{f[1:]}":{shown(spec.get(f))}' for f in fields)
+        why = "minAvailable and maxUnavailable cannot be both set"
+        yield Cause("FieldValueInvalid", f"Invalid value: {{{text}}}: {why}", "spec")
     for field, value in (("minAvailable", least), ("maxUnavailable", most)):
         if value is not None:
             yield from int_or_percent(f"spec.{field}", value)

@@ -16,6 +16,7 @@ from kruise_rollouts.kube.errors import Cause
 from .formats import FORMATS
 from .patterns import matches
 from .structural import ABSENT, Node, old_item, old_property
+from .wording import quoted
 
 NO_FIELD = "<nil>"
 _BLOCKING = frozenset(
@@ -33,6 +34,8 @@ _NAMES = {dict: "object", list: "array", str: "string", bool: "boolean", int: "i
 
 def shown(value: Json) -> str:
     """`value` as Kubernetes quotes it in a message."""
+    if isinstance(value, str):
+        return quoted(value)
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 

@@ -38,6 +38,7 @@ from .controllers.garbage import GarbageCollector, concerned
 from .controllers.job import JOB, Jobs
 from .controllers.namespace import Namespaces, of_contents
 from .controllers.nodes import NodeLifecycle
+from .controllers.protection import CLAIM, VOLUME, Protection, claims_of_pod
 from .controllers.replicaset import REPLICATION_CONTROLLER, ReplicaSets
 from .controllers.replicaset import refused as pod_refused
 from .controllers.statefulset import StatefulSets
@@ -69,6 +70,8 @@ def wirings(nodes: Nodes, *, root_ca: str = "") -> tuple[Wiring, ...]:
         _endpoints(),
         _disruptions(),
         Wiring(NodeLifecycle(), {id_of(NODE): itself, id_of(POD): _on_dead_node}),
+        Wiring(Protection(CLAIM), {id_of(CLAIM): itself, id_of(POD): claims_of_pod}),
+        Wiring(Protection(VOLUME), {id_of(VOLUME): itself}),
         _scheduler(),
         _kubelet(nodes),
     )

@@ -22,7 +22,7 @@ from .refusals import already_exists, conflict, invalid, invalid_object, not_all
 from .request import Call, Options
 from .service_addresses import addressed
 from .store import Entry
-from .subresources import check_scale, negative_scale, view_of
+from .subresources import check_scale, negative_scale, view_of, without_zero_scale
 
 Change: TypeAlias = Callable[[JsonObject], JsonObject]
 
@@ -69,6 +69,7 @@ class Writer:
             new = rules.first_version(resource, self._named(call, mutated), call.ns)
             new = rules.canonical(resource, parts.hooks.prepare(resource, new))
         new = rules.selected(resource, rules.stamped(new, parts.clock.now(), parts.random))
+        new = rules.templates_counted(resource, new, None)
         new = addressed(resource, new, None, parts.store, parts.random)
         causes = (*check_metadata(resource, new, None), *parts.hooks.validate(resource, new, None, ""))
         if causes:
@@ -149,6 +150,8 @@ class Writer:
         apply = self._parts.hooks.apply
 
         def change(live: JsonObject) -> JsonObject:
+            if call.subresource == "scale":
+                live = without_zero_scale(resource, live)
             return apply(resource, body, live, self._manager(call), force=options.force)
 
         try:
@@ -257,6 +260,7 @@ class Writer:
         causes = (*check_metadata(resource, new, live), *hooks.validate(resource, new, live, main))
         if causes:
             raise invalid_object(resource, call.name, causes)
+        new = rules.templates_counted(resource, new, live)
         if main != "status":
             new = rules.counted(resource, new, live)
         warnings += await hooks.check(self._attempt(call, "UPDATE", new, live))

@@ -9,6 +9,7 @@ from msgspec import Struct
 from kruise_rollouts.kube.effects import Create, Decision, Delete, JsonObject, Note, Patch, Write
 from kruise_rollouts.kube.objects import DAEMON_SET, NODE, POD
 from kruise_rollouts.runtime.controller import Key
+from kruise_rollouts.sandbox.defaults_workloads import TEMPLATE_GENERATION
 from kruise_rollouts.sandbox.scheduler import fits_affinity, tolerates_taints
 from kruise_rollouts.sandbox.selectors import of_object
 
@@ -308,7 +309,7 @@ def _create(step: _Step, nodes: list[str]) -> None:
             {**template, "spec": {**spec, "affinity": _on_node(spec, node)}}, workload, DAEMON_SET, name
         )
         labels = {**(body["metadata"].get("labels") or {}), POD_REVISION: step.hash}
-        generation = facts.annotations_of(workload).get("deprecated.daemonset.template.generation")
+        generation = facts.annotations_of(workload).get(TEMPLATE_GENERATION)
         if generation:
             labels[GENERATION] = generation
         step.writes.append(

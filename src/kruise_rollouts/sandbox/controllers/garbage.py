@@ -74,8 +74,7 @@ def _look(world: World, place: Place, owner: JsonObject) -> Found:
     for ns in dict.fromkeys((place[1], "")):
         found = world.at(kind, ns, owner.get("name", ""))
         if found is not None and facts.uid(found) == owner.get("uid"):
-            foreground = facts.is_deleting(found) and FOREGROUND in _finalizers(found)
-            return "waiting" if foreground else "solid"
+            return "waiting" if _is_waiting(found) else "solid"
     return "gone"
 
 
@@ -96,7 +95,24 @@ def decide_garbage(seen: GarbageSeen) -> tuple[Write, ...]:
     absent = {o.uid for o in seen.owners if o.found != "solid"}
     if len(absent) < len({o.uid for o in seen.owners}):  # somebody still owns it
         return (_without_owners(seen.ref, seen.obj, absent),) if absent else ()
-    return (_collect(seen),)
+    return (*_out_of_a_circle(seen), _collect(seen))
+
+
+def _out_of_a_circle(seen: GarbageSeen) -> tuple[Write, ...]:
+    """Lets the owners go first if something that depends on the object waits for it in turn."""
+    waiting = any(o.found == "waiting" for o in seen.owners)
+    blocks = any(o.get("blockOwnerDeletion") for o in facts.owners(seen.obj))
+    if not waiting or not blocks or not any(_is_waiting(d) for d in seen.dependents):
+        return ()
+    owners = [{**o, "blockOwnerDeletion": False} for o in facts.owners(seen.obj)]
+    return (
+        Patch(seen.ref, {"metadata": {"ownerReferences": owners}}, resource_version=facts.version(seen.obj)),
+    )
+
+
+def _is_waiting(obj: JsonObject) -> bool:
+    """Whether it is being deleted, once all that depends on it is gone."""
+    return facts.is_deleting(obj) and FOREGROUND in _finalizers(obj)
 
 
 def _collect(seen: GarbageSeen) -> Delete:
