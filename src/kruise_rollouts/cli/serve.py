@@ -15,6 +15,7 @@ from kruise_rollouts.kube.errors import ApiError, NotFound, Unauthorized, Unavai
 from kruise_rollouts.kube.objects import NAMESPACE, ROLLOUT
 from kruise_rollouts.operator.assembly import Assembly
 from kruise_rollouts.operator.install import NotInstalled
+from kruise_rollouts.operator.levels import show_levels
 from kruise_rollouts.operator.options import LEASE_NAME, Options, WebhookOptions
 from kruise_rollouts.operator.trust import Trust
 from kruise_rollouts.operator.webhook_configurations import Target, target_of
@@ -122,7 +123,7 @@ async def _serve(api: HttpApi, options: Options, metrics: Metrics) -> None:
         instance=identity,
         tasks=(keeper.run, *(source.run for source in trust.sources)),
     )
-    _levels(metrics, assembly)
+    show_levels(metrics, assembly)
     metrics.level(
         "not_installed",
         "1 while webhooks or CRDs are missing: nothing is held at once.",
@@ -140,20 +141,6 @@ async def _serve(api: HttpApi, options: Options, metrics: Metrics) -> None:
     finally:
         for face in faces:
             await face.stop()
-
-
-def _levels(metrics: Metrics, assembly: Assembly) -> None:
-    """Shows how much waits and how much is kept."""
-    for loop in assembly.controllers.all:
-        depth = loop.queue.__len__
-        metrics.level(
-            "queue_depth", "Keys waiting to be worked on.", depth, label="controller", value=loop.name
-        )
-    for informer in assembly.informers.all:
-        kept = informer.cache.__len__
-        metrics.level(
-            "cached_objects", "Objects in the caches.", kept, label="kind", value=informer.kind.kind
-        )
 
 
 async def _certificates(api: HttpApi, options: Options, clock: WallClock) -> tuple[CertKeeper, Trust]:
