@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from release_stage import ROLLOUT_REF, Stage
+from release_stage import RELEASE_REF, ROLLOUT_REF, Stage
 
 from kruise_rollouts.core.plan import updated_limit
 from kruise_rollouts.kube.effects import JsonObject
@@ -24,6 +24,7 @@ class Rules:
         self.capacity = True  # False: a person's own act has taken capacity below the mark
         self.capacity_counts = True  # False: not looked at any more
         self.steps_count = True  # False: a person has resumed the Deployment by hand
+        self.batch: tuple[int, str] = (0, "")  # batch and its state, as stored last
         self.stage.checks.append(lambda _: self.look())
 
     # --- a person acts -----------------------------------------------------------------------------------------------
@@ -45,6 +46,7 @@ class Rules:
         stage = self.stage
         assert stage.native.spec["strategy"]["type"] == "RollingUpdate", "strategy.type has changed"
         self._grant()
+        self._check_batch()
         self._check_steps()
         self._check_capacity()
 
@@ -90,6 +92,22 @@ class Rules:
         )
         pods = self._new_pods()
         assert pods <= max(allowed, self.spared), f"{pods} new pods, {allowed} allowed in step {self.granted}"
+
+    def _check_batch(self) -> None:
+        """A batch is said to be ready when its pods have been ready for as long as the person asks, not before."""
+        release = self.stage.objects.get(RELEASE_REF, {})
+        batch = release.get("status", {}).get("canaryStatus", {})
+        now = (batch.get("currentBatch", 0), batch.get("batchState", ""))
+        began, self.batch = now != self.batch, now
+        if not began or now[1] != "Ready" or not self.steps_count or self.stage.lags or not self.capacity:
+            return
+        batches = release["spec"]["releasePlan"]["batches"]
+        native, asked = self.stage.native, batches[now[0]]["canaryReplicas"]
+        new = native.new()
+        own = [] if new is None else native.pods_of(new["metadata"]["name"])
+        available = native.available(own, self.stage.min_ready)
+        wanted = updated_limit(asked, native.wanted)
+        assert available >= wanted, f"batch {now[0] + 1} is ready with {available} pods available of {wanted}"
 
     def _check_capacity(self) -> None:
         native = self.stage.native

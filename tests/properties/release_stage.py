@@ -64,12 +64,14 @@ class Stage:
         *,
         surge: int | str = "25%",
         unavailable: int | str = "25%",
+        min_ready: int = 0,
         seed: int = 0,
         webhook: bool = True,
         gates: Gates | None = None,
     ) -> None:
         self.chance = random.Random(seed)
-        self.native: Native = native(replicas, surge, unavailable)
+        self.native: Native = native(replicas, surge, unavailable, min_ready=min_ready)
+        self.min_ready = min_ready  # seconds, as the person applied it
         self.webhook = webhook
         self.lags = False  # True: changes reach the caches late and in any order
         self.ready_seconds: dict[int, float | None] = {}  # by version of the image; None: never ready
@@ -401,6 +403,10 @@ class Stage:
         seconds = [s for p in starting if (s := self._delay(p.owner)) is not None]
         times = [START + timedelta(seconds=self.native.now + s) for s in seconds]
         times += [t for t in self.due.values() if t > self.now]
+        waits = (
+            p.ready_since + self.min_ready for p in self.native.pods.values() if p.ready_since is not None
+        )
+        times += [START + timedelta(seconds=t) for t in waits if t > self.native.now]
         if not times:
             return False
         self.native.now = max(self.native.now, (min(times) - START).total_seconds())

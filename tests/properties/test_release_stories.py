@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from release_stage import DEPLOYMENT_REF, RELEASE_REF, ROLLOUT_REF, Stage, a_step
+from native_model import template
+from release_stage import RELEASE_REF, ROLLOUT_REF, Stage, a_step
 
 from kruise_rollouts.core.snapshot import Gates
-from kruise_rollouts.kube.effects import JsonObject, Patch
+from kruise_rollouts.kube.effects import JsonObject, Patch, Write
 
 THREE_STEPS = [a_step("20%"), a_step("50%"), a_step("100%")]
 
@@ -196,6 +197,35 @@ def test_a_version_that_was_rolled_back_is_held_when_a_tool_applies_it_again() -
     assert where(stage)[1] == 1, "another version is not held"
 
 
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_version_that_comes_in_the_middle_of_a_rollback_is_held_and_not_let_loose(
+    version: int, begun: bool
+) -> None:
+    stage = a_release() if begun else a_healthy()
+    if not begun:
+        stage.set_image(2)
+        while RELEASE_REF not in stage.objects:
+            stage.step()
+    given_back = False
+
+    def apply_another(write: Write) -> None:
+        nonlocal given_back
+        body = write.body if isinstance(write, Patch) else {}
+        if not given_back and "rollouts.kruise.io/in-progressing" in body.get("metadata", {}).get(
+            "annotations", {}
+        ):
+            given_back = True
+            stage._edit_deployment({"spec": {"template": template(version)}})
+
+    stage.interrupts.append(apply_another)
+    stage.set_image(1)
+    stage.finish()
+    assert given_back
+    assert where(stage) == ("Progressing", *((0, "StepPaused") if version == 2 else (1, "StepPaused")))
+    assert pods(stage)["v1"] >= 8 and pods(stage).get(f"v{version}", 0) == (0 if version == 2 else 2)
+
+
 def test_a_held_version_can_be_taken_back_or_replaced() -> None:
     stage = a_release()
     for version in (1, 2, 1):
@@ -276,6 +306,35 @@ def test_an_approval_while_pods_still_start_skips_nothing() -> None:
     assert where(stage)[1:] == (1, "StepUpgrade")
 
 
+def test_an_approval_while_pods_still_start_skips_nothing_either_with_a_bad_jump_beside_it() -> None:
+    stage = a_healthy()
+    stage.ready_seconds[2] = None
+    stage.set_image(2)
+    stage.settle()
+    stage.edit_status({"currentStepState": "StepReady", "nextStepIndex": -2})
+    stage.settle()
+    assert where(stage)[1:] == (1, "StepUpgrade") and stage.sub["nextStepIndex"] == 2
+    assert told(stage, "an approval came before the pods of step 1/3 were ready")
+
+
+def test_a_batch_release_that_is_deleted_in_the_middle_of_a_move_costs_no_pod() -> None:
+    stage = a_healthy(5, [a_step(4), a_step("100%")], surge="100%", unavailable=0)
+    stage.set_image(2)
+    while pods(stage).get("v2", 0) < 4:
+        stage.step()
+    lowest = 5
+
+    def count(_: Stage) -> None:
+        nonlocal lowest
+        lowest = min(lowest, sum(p.ready_since is not None for p in stage.native.pods.values()))
+
+    stage.checks.append(count)
+    stage.act(lambda: stage.delete(RELEASE_REF))
+    stage.finish()
+    assert where(stage) == ("Progressing", 1, "StepPaused") and pods(stage) == {"v1": 1, "v2": 4}
+    assert lowest == 5
+
+
 def test_scaling_at_a_stop_is_followed_and_shown() -> None:
     stage = a_release(5, [a_step("40%"), a_step("100%")])
     stage.scale(10)
@@ -293,6 +352,34 @@ def test_another_rollout_id_labels_the_pods_anew() -> None:
     stage.finish()
     assert where(stage) == ("Progressing", 1, "StepPaused") and stage.sub["observedRolloutID"] == "night"
     assert {v["rollouts.kruise.io/rollout-id"] for v in stage.labels.values()} == {"night"}
+
+
+@pytest.mark.parametrize("steps", [[a_step(2), a_step("50%"), a_step("100%")], [a_step("100%")]])
+def test_a_step_is_done_when_its_pods_have_been_ready_for_min_ready_seconds(steps: list[Any]) -> None:
+    stage = a_healthy(steps=steps, min_ready=60)
+    stage.set_image(2)
+    for _ in steps[:-1]:
+        begun = stage.now
+        stage.finish(until=lambda s: where(s)[2] == "StepPaused")
+        assert 62 <= (stage.now - begun).total_seconds() < 300
+        stage.finish()
+        stage.approve()
+        stage.settle()
+    begun = stage.now
+    stage.finish(until=lambda s: where(s)[0] == "Healthy")
+    assert (stage.now - begun).total_seconds() >= 62
+    assert stage.pod_lists <= 30 and stage.native.spec["minReadySeconds"] == 60
+
+
+def test_a_step_whose_pods_are_ready_for_too_short_a_time_says_so() -> None:
+    stage = a_healthy(min_ready=500)
+    stage.set_image(2)
+    stage.finish(until=lambda s: "minReadySeconds" in s.status.get("message", ""))
+    prefix = "Rollout is in step(1/3), and upgrade workload to new version: "
+    assert (
+        stage.status["message"]
+        == f"{prefix}2/2 new pods ready, 0 of them for as long as minReadySeconds asks"
+    )
 
 
 # --- the end of a Rollout ------------------------------------------------------------------------------------------------
@@ -425,55 +512,3 @@ def test_somebody_elses_batch_release_of_the_same_name_is_left_alone() -> None:
     stage.finish()
     assert condition(stage, "Stalled")["reason"] == "BatchReleaseConflict"
     assert RELEASE_REF in stage.objects
-
-
-# --- admission was away --------------------------------------------------------------------------------------------------
-
-
-def test_a_version_that_nobody_held_is_held_as_soon_as_it_is_seen() -> None:
-    stage = a_healthy(webhook=False)
-    stage.set_image(2)
-    stage.finish()
-    assert where(stage) == ("Progressing", 1, "StepPaused")
-    assert pods(stage)["v2"] <= 5 and sum(pods(stage).values()) == 10
-    assert any(n.type == "Warning" and "nothing held it back" in n.message for n in stage.notes)
-
-
-def test_a_rollout_that_comes_with_its_first_new_version_still_holds_it() -> None:
-    stage = Stage(10, THREE_STEPS, webhook=False)
-    stage.set_image(2)
-    stage.finish()
-    assert where(stage) == ("Progressing", 1, "StepPaused") and sum(pods(stage).values()) == 10
-
-
-def test_a_version_that_is_out_before_anybody_looks_is_taken_over_and_said() -> None:
-    stage = a_healthy(webhook=False)
-    stage._edit_deployment({"spec": {"template": {"spec": {"containers": [{"image": "web:2"}]}}}})
-    for _ in range(40):
-        stage.native.sync()
-        stage.native.sync_replica_sets()
-        for pod in stage.native.pods.values():
-            pod.ready_since = pod.ready_since or stage.native.now
-    assert pods(stage) == {"v2": 10}
-    stage.act(lambda: None)
-    stage.finish()
-    assert where(stage)[0] == "Healthy" and told(stage, "taken over without steps")
-
-
-def test_a_third_version_that_admission_missed_begins_again_at_step_1() -> None:
-    stage = a_release()
-    stage.webhook = False
-    stage.set_image(3)
-    stage.finish()
-    assert where(stage) == ("Progressing", 1, "StepPaused")
-    assert stage.sub["canaryRevision"] == stage.revision_of("web:3")
-
-
-def test_marks_that_a_tool_has_dropped_are_put_back() -> None:
-    stage = a_release(webhook=False)
-    marks = {"rollouts.kruise.io/in-progressing": None, "rollouts.kruise.io/deployment-strategy": None}
-    bare = {"metadata": {"annotations": marks}, "spec": {"paused": False}}
-    stage.act(lambda: stage.native.apply(Patch(DEPLOYMENT_REF, bare)))
-    stage.finish()
-    assert where(stage) == ("Progressing", 1, "StepPaused") and pods(stage)["v1"] >= 5
-    assert "rollouts.kruise.io/in-progressing" in stage.native.deployment["metadata"]["annotations"]

@@ -41,11 +41,13 @@ def scaled(value: Any, total: int, rounding: Any) -> int:
     return value if isinstance(value, int) else int(rounding(int(value[:-1]) * total / 100))
 
 
-def a_stage(replicas: int, plan: list[Any], limits: tuple[Any, Any], seed: int) -> tuple[Stage, Rules]:
+def a_stage(
+    replicas: int, plan: list[Any], limits: tuple[Any, Any], seed: int, min_ready: int = 0
+) -> tuple[Stage, Rules]:
     surge, unavailable = scaled(limits[0], replicas, math.ceil), scaled(limits[1], replicas, math.floor)
     if surge == unavailable == 0:
         unavailable = 1
-    stage = Stage(replicas, plan, surge=limits[0], unavailable=limits[1], seed=seed)
+    stage = Stage(replicas, plan, surge=limits[0], unavailable=limits[1], seed=seed, min_ready=min_ready)
     rules = Rules(stage, surge, unavailable)
     stage.settle()
     return stage, rules
@@ -123,11 +125,12 @@ def given_back(stage: Stage, limits: tuple[Any, Any], image: int) -> None:
     assert not [k for k in deployment["metadata"]["labels"] if k.startswith(OURS) and k != KEPT]
     spec = deployment["spec"]
     assert spec["template"]["spec"]["containers"][0]["image"] == f"web:{image}"
-    assert (spec["paused"], spec["minReadySeconds"], spec["progressDeadlineSeconds"]) == (False, 0, 600)
+    wanted = (False, stage.min_ready, 600)
+    assert (spec["paused"], spec["minReadySeconds"], spec["progressDeadlineSeconds"]) == wanted
     rolling = {"maxSurge": limits[0], "maxUnavailable": limits[1]}
     assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": rolling}
     active = [r for r in stage.native.replica_sets.values() if r["spec"]["replicas"] > 0]
-    assert all(r["spec"]["minReadySeconds"] == 0 for r in active)
+    assert all(r["spec"]["minReadySeconds"] == stage.min_ready for r in active)
     status = deployment["status"]
     assert status["updatedReplicas"] == status["replicas"] == spec["replicas"], status
     assert RELEASE_REF not in stage.objects
@@ -140,6 +143,7 @@ a_run = given(
     acts=st.lists(st.tuples(an_act, st.integers(0, 12)), max_size=10),
     lags=st.booleans(),
     seed=st.integers(0, 10**6),
+    min_ready=st.sampled_from([0, 0, 0, 30]),
 )
 
 
@@ -157,10 +161,16 @@ def test_whatever_happens_in_ten_thousand_releases_the_rules_hold(**run: Any) ->
 
 
 def play(
-    replicas: int, plan: list[Any], limits: tuple[Any, Any], acts: list[Any], lags: bool, seed: int
+    replicas: int,
+    plan: list[Any],
+    limits: tuple[Any, Any],
+    acts: list[Any],
+    lags: bool,
+    seed: int,
+    min_ready: int = 0,
 ) -> None:
     """One run; `acts`: each with the number of things that happen before it."""
-    stage, rules = a_stage(replicas, plan, limits, seed)
+    stage, rules = a_stage(replicas, plan, limits, seed, min_ready)
     stage.lags = lags
     perform(stage, rules, "image", 2)
     image = 2

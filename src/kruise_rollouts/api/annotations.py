@@ -29,13 +29,15 @@ class InProgressing(Struct, frozen=True, rename="camel"):
 class PartitionStrategy(Struct, frozen=True, rename="camel", omit_defaults=True):
     """keys.DEPLOYMENT_STRATEGY: where a Deployment rolled in batches should be, and how it may get there.
 
-    Tools decode and rewrite it, dropping what they do not know; what must not be lost is kept in ExtraStatus.
+    Tools decode and rewrite it, dropping what they do not know; what must not be lost is kept in ExtraStatus. The last
+    field is ours; OpenKruise Rollouts ignores it.
     """
 
     rolling_style: str = ""
     rolling_update: RollingUpdate | None = None  # the person's maxSurge and maxUnavailable
     paused: bool = False  # True: a new revision came, stand still until the BatchRelease has begun again
     partition: IntOrPercent = msgspec.field(default_factory=int)  # pods of the new revision
+    revision: str = ""  # our hash of the template that `partition` is meant for; "": whichever there is
 
 
 class OriginalStrategy(Struct, frozen=True, rename="camel", omit_defaults=True):

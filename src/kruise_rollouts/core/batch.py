@@ -26,7 +26,13 @@ from kruise_rollouts.api.keys import (
     ReleasePhase,
 )
 from kruise_rollouts.api.rollouts_v1beta1 import BatchReleaseStatus, Condition
-from kruise_rollouts.core.batch_counts import REFRESH_SECONDS, counted, is_enough, waiting_words
+from kruise_rollouts.core.batch_counts import (
+    REFRESH_SECONDS,
+    counted,
+    is_enough,
+    is_still_enough,
+    waiting_words,
+)
 from kruise_rollouts.core.batch_labels import label_writes
 from kruise_rollouts.core.conditions import STALLED, set_condition, without
 from kruise_rollouts.core.marks import give_back
@@ -104,21 +110,31 @@ def _how(seen: BatchSnapshot) -> Ending:
     """What becomes of the workload."""
     plan = seen.release.spec.release_plan
     kept = seen.gates.keep_workload_paused_on_rollout_deletion
-    if seen.owner_lives and (plan.batch_partition is not None or _is_overtaken(seen)):
+    if seen.owner_goes_on and (plan.batch_partition is not None or _is_overtaken(seen)):
         return Ending.HANDED_OVER  # the owner goes on with another BatchRelease, or a person does
-    rolled_back = seen.workload is not None and seen.workload.state.is_rollback
     # A workload that a person rolled back must get there; the gate is about releases that were broken off.
-    if kept and plan.finalizing_policy != FinalizingPolicy.WAIT_RESUME and not rolled_back:
+    if kept and plan.finalizing_policy != FinalizingPolicy.WAIT_RESUME and not _is_rolled_back(seen):
         return Ending.PAUSED
     return Ending.RESUMED
 
 
 def _is_overtaken(seen: BatchSnapshot) -> bool:
-    """A revision came that this BatchRelease knows nothing of. To resume the workload would let it loose."""
-    known = seen.release.status.update_revision
-    if seen.workload is None or seen.release.metadata.controller is None or not known:
+    """The workload has a revision that its Rollout did not finish for. To resume it would let that one loose."""
+    if seen.workload is None or seen.release.metadata.controller is None or _is_rolled_back(seen):
         return False
-    return seen.workload.state.update_revision != known and not seen.workload.state.is_rollback
+    # A Rollout that goes on breaks a release off for a rollback only, and this is none any more.
+    broken_off = seen.release.spec.release_plan.finalizing_policy != FinalizingPolicy.WAIT_RESUME
+    return broken_off or seen.release.status.update_revision != seen.workload.state.update_revision
+
+
+def _is_rolled_back(seen: BatchSnapshot) -> bool:
+    """The workload is to be what it was before the release, whether or not a pod of another revision was ever made."""
+    if seen.workload is None:
+        return False
+    own, status = seen.workload.state.pod_template_hash, seen.release.status
+    # The first of the two may have been written over.
+    is_stable = own != "" and own in (seen.workload.state.stable_revision, status.stable_revision)
+    return seen.workload.state.is_rollback or is_stable
 
 
 def _in_the_way(seen: BatchSnapshot) -> Out | None:
@@ -346,7 +362,7 @@ def _wait(seen: BatchSnapshot) -> Out:
 def _ready(seen: BatchSnapshot) -> Out:
     assert seen.workload is not None
     plan, batch = seen.release.spec.release_plan, seen.release.status.canary_status.current_batch
-    if seen.workload.state.settled and not is_enough(seen.release, seen.workload):
+    if seen.workload.state.settled and not is_still_enough(seen.release, seen.workload):
         return Decision(_begin(seen, seen.release.status, batch))
     if plan.batch_partition is not None and plan.batch_partition > batch and batch + 1 < len(plan.batches):
         return Decision(_begin(seen, seen.release.status, batch + 1))

@@ -32,15 +32,24 @@ def desired_now(release: BatchRelease, workload: Workload) -> int:
 
 
 def is_enough(release: BatchRelease, workload: Workload) -> bool:
-    """Enough pods of the new revision are there and ready; labels are another matter."""
+    """Enough pods of the new revision are there and available; labels are another matter."""
+    return _is_enough(release, workload, workload.state.updated_available)
+
+
+def is_still_enough(release: BatchRelease, workload: Workload) -> bool:
+    """Whether a batch that was enough once still is: of its pods it is known how long they have been ready."""
+    return _is_enough(release, workload, workload.state.updated_ready)
+
+
+def _is_enough(release: BatchRelease, workload: Workload, good: int) -> bool:
     state, desired = workload.state, desired_now(release, workload)
     if state.replicas == 0:
         return True
-    progress = Batch(desired=desired, updated=state.updated, updated_ready=state.updated_ready)
+    progress = Batch(desired=desired, updated=state.updated, updated_ready=good)
     if not is_batch_ready(progress, release.spec.release_plan.failure_threshold):
         return False
     # The old pods that the new ones replace are still going. Where failures are tolerated they may stay.
-    return state.updated_ready < desired or state.total <= state.replicas
+    return good < desired or state.total <= state.replicas
 
 
 def waiting_words(seen: BatchSnapshot) -> str:
@@ -49,6 +58,8 @@ def waiting_words(seen: BatchSnapshot) -> str:
         return ""
     state, desired = seen.workload.state, desired_now(seen.release, seen.workload)
     words = f"{min(state.updated_ready, desired)}/{desired} new pods ready"
+    if state.updated_available < min(state.updated_ready, desired):
+        words += f", {state.updated_available} of them for as long as minReadySeconds asks"
     own = state.pod_template_hash
     pods = [p for p in seen.pods or () if own and p.metadata.labels.get(POD_TEMPLATE_HASH, own) == own]
     reasons = [reason for reason in (state.trouble, explain(pods)) if reason]

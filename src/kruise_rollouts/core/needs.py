@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from kruise_rollouts.api.keys import BatchState, ConditionType, ReleasePhase
 from kruise_rollouts.api.rollouts_v1beta1 import BatchRelease
-from kruise_rollouts.core.batch_counts import REFRESH_SECONDS, is_enough
+from kruise_rollouts.core.batch_counts import REFRESH_SECONDS, is_enough, is_still_enough
 from kruise_rollouts.core.workloads import Workload
 
 
@@ -27,6 +27,8 @@ def needs_pods(release: BatchRelease, workload: Workload | None, now: datetime) 
         return False
     if workload.state.settled and is_enough(release, workload):
         return plan.rollout_id != ""
+    if workload.state.settled and is_still_enough(release, workload):
+        return False  # they are all ready, so none has a reason to tell
     condition = status.condition(ConditionType.PROGRESSING)
     since = condition.last_update_time if condition is not None else None
     return since is not None and now >= since + timedelta(seconds=REFRESH_SECONDS)

@@ -44,7 +44,7 @@ from kruise_rollouts.core.outcomes import (
 )
 from kruise_rollouts.core.rejected import forget, held_message, is_rejected, remember
 from kruise_rollouts.core.snapshot import Reason, RolloutSnapshot, SubStatus
-from kruise_rollouts.core.steps import enter, take_step
+from kruise_rollouts.core.steps import approved_too_early, enter, take_step
 
 P = ProgressingReason
 PAUSED_MESSAGE = "Rollout has been paused, you can resume it by kube-cli"
@@ -153,6 +153,13 @@ def is_taken_back(seen: RolloutSnapshot) -> bool:
     )
 
 
+def is_back(seen: RolloutSnapshot) -> bool:
+    """During a release: the template is the one that it set out from, whatever marks have been written over."""
+    assert seen.workload is not None
+    own = seen.workload.state.pod_template_hash
+    return is_taken_back(seen) or (own != "" and own == seen.sub.stable_revision)
+
+
 def is_ending(seen: RolloutSnapshot) -> bool:
     """A release that is on its way out, or has just been taken back by the person."""
     condition = seen.status.condition(ConditionType.PROGRESSING)
@@ -160,7 +167,7 @@ def is_ending(seen: RolloutSnapshot) -> bool:
         return False
     if condition.reason in (P.FINALISING, P.CANCELLING, P.COMPLETED):
         return is_same_revision(seen)
-    return condition.reason in (P.IN_ROLLING, P.PAUSED) and is_taken_back(seen) and not is_same_revision(seen)
+    return condition.reason in (P.IN_ROLLING, P.PAUSED) and is_back(seen) and not is_same_revision(seen)
 
 
 # Special cases, before the step's own state -----------------------------------------------------------------------
@@ -168,12 +175,18 @@ def is_ending(seen: RolloutSnapshot) -> bool:
 
 def _rolled_back(seen: RolloutSnapshot) -> Out | None:
     assert seen.workload is not None
-    if not is_taken_back(seen) or is_same_revision(seen):
+    if not is_back(seen) or is_same_revision(seen):
         return None
     message = CANCEL_MESSAGE
     if seen.rollout.metadata.annotations.get(ROLLBACK_IN_BATCH) == "true":
         message += f"; {ROLLBACK_IN_BATCH} has no effect on this kind of workload"
-    status = with_step(seen, updated_revision=seen.workload.state.update_revision, finalising_step="")
+    state = seen.workload.state
+    status = with_step(
+        seen,
+        updated_revision=state.update_revision,
+        pod_template_hash=state.pod_template_hash,
+        finalising_step="",
+    )
     cancelled = with_progress(status, P.CANCELLING, message, seen.now)
     told = f"revision {seen.sub.updated_revision} has been rolled back, then rollout is canceled"
     return move(seen, cancelled, *remember(seen), notes=tell(seen, told))
@@ -205,9 +218,7 @@ def restart(seen: RolloutSnapshot) -> Out:
 def _unmarked(seen: RolloutSnapshot) -> Out | None:
     """A tool that replaced the workload dropped our mark, or admission was away: put it back, or say so."""
     assert seen.workload is not None
-    if seen.workload.state.is_in_progress:
-        return None
-    writes = seen.workload.hold(seen.rollout.metadata.name)
+    writes = seen.workload.hold(seen.rollout.metadata.name, seen.sub.stable_revision)
     if not writes:
         return None
     told = "the workload had lost the marks of its release; they are put back and the release goes on"
@@ -310,6 +321,7 @@ def _renamed(seen: RolloutSnapshot) -> Out | None:
 
 
 ROLLING_CASES: tuple[Case, ...] = (
+    approved_too_early,
     _rolled_back,
     _new_revision,
     _unmarked,
@@ -334,9 +346,8 @@ def _rolling(seen: RolloutSnapshot) -> Out:
 
 
 def _finalising(seen: RolloutSnapshot) -> Out:
-    assert seen.workload is not None
-    if seen.workload.state.is_in_progress and not is_same_revision(seen):
-        return restart(seen)
+    if not is_same_revision(seen):
+        return restart(seen)  # marked by admission or not: it is not what this release has released
     if (out := finalise(seen, Reason.SUCCESS)) is not None:
         return out
     message = "Rollout progressing has been completed"

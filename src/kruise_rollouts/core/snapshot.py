@@ -142,7 +142,9 @@ class BatchSnapshot(Struct, frozen=True):
     release: BatchRelease  # its status is the one decided so far
     workload: Workload | None  # None: there is none of that name
     supported: bool = True  # False: no adapter for this kind of workload or this style
-    owner_lives: bool = True  # False: the Rollout that owns it is gone or going
+    owner_goes_on: bool = (
+        True  # False: the Rollout that owns it is gone, going or disabled: it lets go of the workload
+    )
     rival: str = ""  # another living BatchRelease that moves the same workload
     pods: tuple[Pod, ...] | None = None  # of the workload; None: needs.py did not ask for them
     gates: Gates = Gates()

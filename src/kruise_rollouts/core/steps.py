@@ -139,13 +139,26 @@ def _beyond(seen: RolloutSnapshot) -> str:
 
 def _ready(seen: RolloutSnapshot) -> Out:
     index, last = seen.sub.current_step_index, len(seen.steps)
-    before = seen.status.current_step_state  # as we last wrote it: a person writes the sub-status only
-    begun = before in (S.BEFORE_UPGRADE, S.UPGRADE) and seen.status.current_step_index == index
-    if begun and not _is_met(seen, index):
-        return _too_early(seen, before)
     if index >= last:
         return move(seen, with_step(seen, current_step_state=S.COMPLETED, last_update_time=seen.now))
     return enter(seen, index + 1, S.BEFORE_UPGRADE)
+
+
+def approved_too_early(seen: RolloutSnapshot) -> Out | None:
+    """Most likely a second approval of the step before: it must not skip this one.
+
+    Comes before every other case: their decisions are stored in the fields that this one reads.
+    """
+    index, meta = seen.sub.current_step_index, seen.rollout.metadata
+    before = seen.status.current_step_state  # as we last wrote it: a person writes the sub-status only
+    begun = before in (S.BEFORE_UPGRADE, S.UPGRADE) and seen.status.current_step_index == index
+    if seen.sub.current_step_state != S.READY or not begun or _is_met(seen, index):
+        return None
+    told = (
+        f"an approval came before the pods of step {index}/{len(seen.steps)} were ready, and is ignored; "
+        f"to skip the step: kubectl kruise rollout jump rollout/{meta.name} -n {meta.namespace} --to <step>"
+    )
+    return move(seen, with_step(seen, current_step_state=before), notes=tell(seen, told, type_="Warning"))
 
 
 def _is_met(seen: RolloutSnapshot, index: int) -> bool:
@@ -158,16 +171,6 @@ def _is_met(seen: RolloutSnapshot, index: int) -> bool:
         return False
     partition = release.spec.release_plan.batch_partition
     return partition is None or partition >= index or has_reached(release, index)
-
-
-def _too_early(seen: RolloutSnapshot, before: str) -> Out:
-    """Most likely a second approval of the step before: it must not skip this one."""
-    index, meta = seen.sub.current_step_index, seen.rollout.metadata
-    told = (
-        f"an approval came before the pods of step {index}/{len(seen.steps)} were ready, and is ignored; "
-        f"to skip the step: kubectl kruise rollout jump rollout/{meta.name} -n {meta.namespace} --to <step>"
-    )
-    return move(seen, with_step(seen, current_step_state=before), notes=tell(seen, told, type_="Warning"))
 
 
 def enter(seen: RolloutSnapshot, index: int, state: StepState) -> Out:

@@ -7,7 +7,7 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from kruise_rollouts.api.keys import BATCH_RELEASE_FINALIZER
+from kruise_rollouts.api.keys import BATCH_RELEASE_FINALIZER, RolloutPhase
 from kruise_rollouts.api.rollouts_v1beta1 import BatchRelease, BatchReleaseStatus, release_style
 from kruise_rollouts.core.batch import decide_batch
 from kruise_rollouts.core.needs import needs_pods
@@ -52,7 +52,7 @@ class BatchController:
             release=release,
             workload=found.workload,
             supported=found.supported and release_style(release.spec.release_plan) in STRATEGIES,
-            owner_lives=_owner_lives(release, world),
+            owner_goes_on=_owner_goes_on(release, world),
             rival=_rival(release, found.workload, world),
             pods=await pods_of(world, key[0], found) if wanted else None,
             gates=self._gates,
@@ -73,17 +73,19 @@ def _is_let_go(release: BatchRelease) -> bool:
     return meta.deletion_timestamp is not None and BATCH_RELEASE_FINALIZER not in meta.finalizers
 
 
-def _owner_lives(release: BatchRelease, world: World) -> bool:
-    """A BatchRelease without an owner is a person's, who lives."""
+def _owner_goes_on(release: BatchRelease, world: World) -> bool:
+    """A BatchRelease without an owner is a person's, who goes on."""
     owner = release.metadata.controller
     if owner is None:
         return True
     rollout = world.rollouts.get(release.metadata.namespace, owner.name)
-    return (
-        rollout is not None
-        and rollout.metadata.uid == owner.uid
-        and rollout.metadata.deletion_timestamp is None
-    )
+    if (
+        rollout is None
+        or rollout.metadata.uid != owner.uid
+        or rollout.metadata.deletion_timestamp is not None
+    ):
+        return False
+    return not rollout.spec.disabled and rollout.status.phase != RolloutPhase.DISABLING
 
 
 def _rival(release: BatchRelease, workload: Workload | None, world: World) -> str:

@@ -27,8 +27,8 @@ class ReadOnce(Struct, frozen=True):
     def adopt(self) -> tuple[Write, ...]:
         return self.adapter.adopt()
 
-    def hold(self, rollout: str) -> tuple[Write, ...]:
-        return self.adapter.hold(rollout)
+    def hold(self, rollout: str, stable: str = "") -> tuple[Write, ...]:
+        return self.adapter.hold(rollout, stable)
 
     def planned(self, batch: IntOrPercent) -> int:
         return self.adapter.planned(batch)

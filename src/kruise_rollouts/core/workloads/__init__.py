@@ -29,13 +29,14 @@ class WorkloadState(Struct, frozen=True):
     ready: int  # of every revision
     updated: int  # of the update revision
     updated_ready: int  # of the update revision, 0..updated
+    updated_available: int  # of those, ready for as long as the person's own minReadySeconds ask
     stable_revision: str  # pod-template-hash or controller-revision-hash; "" unknown
     update_revision: str  # opaque: our hash of the template; compare it only with itself
     pod_template_hash: str  # label of the pods of the update revision; "" until there is a revision object
     is_rollback: bool  # the template is again that of stable_revision, while other pods exist
     is_in_progress: bool  # admission marked a release
     is_held: bool  # something of ours is still on it: release() has work to do
-    is_complete: bool  # every wanted pod is of the update revision and ready, and no other exists
+    is_complete: bool  # every wanted pod is of the update revision and available, and no other exists
     claimed_by: str  # uid of the BatchRelease that moves it; "" nobody
     rollout_id: str  # a person's name for this release, label or annotation; "" none
     trouble: str = ""  # why its own controller cannot make pods (a quota, a refused admission); "" nothing
@@ -60,8 +61,10 @@ class Workload(Protocol):
         """Labels it as a workload that admission looks at; the label stays for good."""
         ...
 
-    def hold(self, rollout: str) -> tuple[Write, ...]:
+    def hold(self, rollout: str, stable: str = "") -> tuple[Write, ...]:
         """Stops it and marks it in progress for the Rollout named `rollout`, as admission would have done.
+
+        `stable`: the revision that the release set out from, in WorkloadState's words; "" to find it among the pods.
 
         For a new revision that got past admission, and for marks that a tool has dropped. Capacity does not change.
         """

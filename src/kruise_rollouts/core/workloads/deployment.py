@@ -64,7 +64,7 @@ class PartitionedDeployment(Struct, frozen=True):
     def state(self) -> WorkloadState:
         deployment, status = self.deployment, self.deployment.status
         meta, revisions, total = deployment.metadata, self._revisions, deployment.replicas
-        new, stable = revisions.new, self._stable_revision
+        new = revisions.new
         ready = 0 if new is None else new.status.ready_replicas
         # The controller of a paused Deployment does not pass on what its ReplicaSets complain about.
         conditions = (*(() if new is None else new.status.conditions), *status.conditions)
@@ -81,15 +81,17 @@ class PartitionedDeployment(Struct, frozen=True):
             ready=status.ready_replicas,
             updated=0 if new is None else new.status.replicas,
             updated_ready=ready,
-            stable_revision=stable,
+            updated_available=self._available(new),
+            stable_revision=self._stable_revision(revisions),
             update_revision=template_hash(deployment.spec.template),
             pod_template_hash="" if new is None else hash_label(new),
             trouble=next(failures, ""),
             pods_owner="" if new is None else new.metadata.uid,
             is_rollback=new is not None and hash_label(new) == meta.labels.get(STABLE_REVISION),
             is_in_progress=parse_in_progressing(meta.annotations.get(IN_PROGRESSING)) is not None,
-            is_held=deployment.spec.paused or any(k in meta.annotations for k in _OURS),
-            is_complete=settled and status.replicas == status.updated_replicas == ready == total,
+            is_held=deployment.spec.paused or self._is_bound,
+            is_complete=settled
+            and status.replicas == status.updated_replicas == ready == status.available_replicas == total,
             claimed_by="" if owner is None else owner.uid,
             rollout_id=meta.labels.get(ROLLOUT_ID) or meta.annotations.get(ROLLOUT_ID, ""),
         )
@@ -100,13 +102,15 @@ class PartitionedDeployment(Struct, frozen=True):
             body.labels[WORKLOAD_TYPE] = WorkloadType.DEPLOYMENT
         return self._patch(body)
 
-    def hold(self, rollout: str) -> tuple[Write, ...]:
+    def hold(self, rollout: str, stable: str = "") -> tuple[Write, ...]:
         """Marks the release; pauses it too, unless the engine already decides when pods move."""
         meta, body = self.deployment.metadata, _Body()
         if parse_in_progressing(meta.annotations.get(IN_PROGRESSING)) is None:
             body.annotations[IN_PROGRESSING] = encode(InProgressing(rollout))
-        if STABLE_REVISION not in meta.labels and self._revisions.stable is not None:
-            body.labels[STABLE_REVISION] = hash_label(self._revisions.stable)
+        if STABLE_REVISION not in meta.labels:
+            old = self._revisions.old
+            noted = next((r for r in old if stable and hash_label(r) == stable), self._revisions.stable)
+            body.labels |= {} if noted is None else {STABLE_REVISION: hash_label(noted)}
         if DEPLOYMENT_STRATEGY not in meta.annotations and not self.deployment.spec.paused:
             body.spec["paused"] = True
         return self._patch(body)
@@ -133,22 +137,25 @@ class PartitionedDeployment(Struct, frozen=True):
             DEPLOYMENT_EXTRA_STATUS: encode(replace(status, original=original)),
         }
         body.labels[ADVANCED_DEPLOYMENT] = "true"
-        body.spec |= self._stopped(original)
-        return self._patch(body)
+        if self._strategy is None or status.original is None:
+            body.spec |= self._stopped(
+                original
+            )  # else the engine is at work: only it knows what may be stopped when
+        return self._patch(body, guarded=True)
 
     def advance(self, batch: IntOrPercent) -> tuple[Write, ...]:
-        strategy = self._strategy
+        strategy, revision = self._strategy, template_hash(self.deployment.spec.template)
         if strategy is None:  # a person spoilt it; what is there is not lost, because no pod is taken back
             original = original_of(self.deployment, self._extra_status.original)
             strategy = self._fresh_strategy(own_rolling_update(None, original), batch)
-        elif self.planned(batch) < self.planned(strategy.partition):
+        elif strategy.revision in ("", revision) and self.planned(batch) < self.planned(strategy.partition):
             return ()
-        wanted = replace(strategy, partition=batch, paused=False)
+        wanted = replace(strategy, partition=batch, paused=False, revision=revision)
         if wanted == self._strategy:
             return ()
         body = _Body()
         body.annotations[DEPLOYMENT_STRATEGY] = encode(wanted)
-        return self._patch(body)
+        return self._patch(body, guarded=True)
 
     def release(self, ending: Ending) -> tuple[Write, ...]:
         meta, body = self.deployment.metadata, _Body()
@@ -160,7 +167,7 @@ class PartitionedDeployment(Struct, frozen=True):
             (k for k in (ADVANCED_DEPLOYMENT, STABLE_REVISION) if k in meta.labels), None
         )
         paused = ending is Ending.PAUSED
-        if DEPLOYMENT_EXTRA_STATUS in meta.annotations or DEPLOYMENT_STRATEGY in meta.annotations:
+        if self._is_bound:
             original = original_of(self.deployment, self._extra_status.original)
             body.spec |= restored_spec(original, self._strategy, paused=paused)
             return (*self._unmark(original.min_ready_seconds), *self._patch(body, guarded=True))
@@ -172,13 +179,30 @@ class PartitionedDeployment(Struct, frozen=True):
     def _revisions(self) -> Revisions:
         return revisions_of(self.deployment, self.replica_sets)
 
-    @property
-    def _stable_revision(self) -> str:
+    def _stable_revision(self, revisions: Revisions) -> str:
         """What admission noted; without a release, the only revision there is."""
         noted = self.deployment.metadata.labels.get(STABLE_REVISION, "")
-        revisions = self._revisions
         found = revisions.stable or revisions.new
         return noted or ("" if found is None else hash_label(found))
+
+    def _available(self, new: ReplicaSet | None) -> int:
+        """Pods that have been ready for as long as the person's own minReadySeconds ask.
+
+        While the engine has its own number there in a move, nobody counts them: 0 until it has come to rest.
+        """
+        if new is None:
+            return 0
+        seconds = original_of(self.deployment, self._extra_status.original).min_ready_seconds
+        if seconds == 0:
+            return new.status.ready_replicas
+        counted = new.status.observed_generation >= new.metadata.generation
+        return new.status.available_replicas if counted and new.spec.min_ready_seconds == seconds else 0
+
+    @property
+    def _is_bound(self) -> bool:
+        """Something of the engine or of a BatchRelease is on it, or was until somebody took the notes off."""
+        meta, spec = self.deployment.metadata, self.deployment.spec
+        return spec.min_ready_seconds == MAX_READY_SECONDS or any(k in meta.annotations for k in _OURS)
 
     @property
     def _strategy(self) -> PartitionStrategy | None:
@@ -200,9 +224,9 @@ class PartitionedDeployment(Struct, frozen=True):
             return {} if deployment.spec.paused else {"paused": True}
         return spec_patch(deployment, at_rest(original, resting_update(own, allowed, surplus=0)))
 
-    @staticmethod
-    def _fresh_strategy(own: RollingUpdate, batch: IntOrPercent) -> PartitionStrategy:
-        return PartitionStrategy(rolling_style="Partition", rolling_update=own, partition=batch)
+    def _fresh_strategy(self, own: RollingUpdate, batch: IntOrPercent) -> PartitionStrategy:
+        revision = template_hash(self.deployment.spec.template)
+        return PartitionStrategy("Partition", own, partition=batch, revision=revision)
 
     def _unmark(self, min_ready_seconds: int) -> tuple[Write, ...]:
         """ReplicaSets that were kept from counting as available count again."""
@@ -212,9 +236,16 @@ class PartitionedDeployment(Struct, frozen=True):
 
     def _patch(self, body: _Body, *, guarded: bool = False) -> tuple[Write, ...]:
         """`guarded`: refused if the Deployment has changed, or a template that just came would be let go unseen."""
-        written = body.as_patch()
-        basis = self.deployment.metadata.basis if guarded else None
-        return (Patch(self.state.ref, written, basis=basis),) if written else ()
+        written, meta = body.as_patch(), self.deployment.metadata
+        if not written:
+            return ()
+        ref = DEPLOYMENT.ref(meta.namespace, meta.name)
+        if not guarded:
+            return (Patch(ref, written),)
+        if (body.labels and not meta.labels) or (body.annotations and not meta.annotations):
+            # The other way needs maps that are there.
+            return (Patch(ref, written, resource_version=meta.resource_version),)
+        return (Patch(ref, written, basis=meta.basis),)
 
 
 class _Body(Struct):
