@@ -70,12 +70,13 @@ class Native:
             return
         if write.basis != read(live["metadata"], Meta).basis:
             raise Conflict(f"{write.ref} has changed")
-        self._store(live, json_patch(copy.deepcopy(live), on_basis(write.body, write.basis)))
+        self._store(live, json_patch(live, on_basis(write.body, write.basis)))
 
     def change(self, live: dict[str, Any], body: JsonObject) -> None:
-        self._store(live, merge_patch(copy.deepcopy(live), body))
+        self._store(live, merge_patch(live, body))
 
     def _store(self, live: dict[str, Any], new: dict[str, Any]) -> None:
+        """`new` shares with `live` what has not changed."""
         if new == live:
             return
         spec_changed = new["spec"] != live["spec"]
@@ -83,7 +84,10 @@ class Native:
         noted = new.get("kind") == "Deployment" and new["metadata"].get("annotations") != live[
             "metadata"
         ].get("annotations")
+        new = {**new, "metadata": {**new["metadata"]}}
         if new.get("kind") == "Deployment":
+            strategy = new["spec"]["strategy"]
+            new["spec"] = {**new["spec"], "strategy": copy.deepcopy(strategy)}
             self._validate(new["spec"])
         live.clear()
         live.update(new)

@@ -12,6 +12,8 @@ from native_model import Native, SimPod, native, template
 
 from kruise_rollouts.api.annotations import parse_extra_status
 from kruise_rollouts.api.keys import DEPLOYMENT_EXTRA_STATUS, DEPLOYMENT_STRATEGY, MAX_READY_SECONDS
+from kruise_rollouts.core.deployment_engine import decide
+from kruise_rollouts.core.deployment_view import DeploymentSnapshot, stored_status
 from kruise_rollouts.core.workloads import Ending
 from kruise_rollouts.core.workloads.deployment import PartitionedDeployment
 from kruise_rollouts.kube.effects import Note, Write
@@ -123,14 +125,63 @@ def test_a_good_revision_replaces_the_pod_that_never_started_first() -> None:
     assert sizes(world) == {"web:1": 2, "web:2": 0, "web:3": 3}
 
 
-def test_standing_still_gives_up_the_pod_that_never_started() -> None:
+def test_standing_still_keeps_a_pod_that_never_started_rather_than_lose_one_that_serves() -> None:
     world = native(5, 1, 0)
     update(world, 2)
     annotate(world, 1)
     assert rest(world, broken="web:2") == (6, 5, 1)
     update(world, 3, rollingStyle="Partition", paused=True, partition=1)
-    assert rest(world, broken="web:2") == (5, 5, 0)
-    assert sizes(world) == {"web:1": 5, "web:2": 0}
+    assert rest(world, broken="web:2") == (6, 5, 0)
+    assert sizes(world) == {"web:1": 5, "web:2": 1}
+    annotate(world, 2)
+    assert rest(world, broken="web:2") == (5, 5, 2)
+    assert sizes(world) == {"web:1": 3, "web:2": 0, "web:3": 2}
+
+
+def test_a_version_that_comes_in_the_moment_its_predecessor_gets_its_first_pod_costs_none_that_serves() -> (
+    None
+):
+    world = native(5, 1, 0)
+    update(world, 2)
+    annotate(world, 1)
+    world.sync()
+    run_engine(world)
+    not_yet_known = world.seen_replica_sets()
+    world.sync()
+    update(world, 3, rollingStyle="Partition", paused=True, partition=1)
+    seen = world.seen_deployment()
+    act(world, decide(DeploymentSnapshot(world.clock, seen, not_yet_known, stored_status(seen))).writes)
+    world.sync()
+    assert sizes(world) == {"web:1": 5, "web:2": 1}
+
+
+def test_a_version_that_comes_past_admission_in_the_middle_of_a_move_waits_for_its_own_release() -> None:
+    world = native(10, "25%", "25%")
+    update(world, 2)
+    act(world, adapter(world).claim(OWNER, "50%"))
+    rest(world)
+    act(world, adapter(world).advance("80%"))
+    for _ in range(3):
+        world.sync()
+        world.sync_replica_sets()
+        run_engine(world)
+    assert not world.spec["paused"]
+    world.change(world.deployment, {"spec": {"template": template(3)}})
+    rest(world)
+    assert sizes(world) == {"web:1": 5, "web:2": 5}
+    act(world, adapter(world).advance("20%"))
+    rest(world)
+    assert sizes(world) == {"web:1": 5, "web:2": 3, "web:3": 2}
+
+
+def test_whoever_writes_the_annotation_alone_has_its_partition_apply_to_every_version() -> None:
+    world = native(10, "25%", "25%")
+    update(world, 2)
+    annotate(world, "20%")
+    rest(world)
+    world.change(world.deployment, {"spec": {"template": template(3)}})
+    rest(world)
+    assert sizes(world) == {"web:1": 8, "web:2": 0, "web:3": 2}
 
 
 def test_pods_of_the_superseded_revision_go_before_stable_ones() -> None:

@@ -9,8 +9,6 @@ should know is said in a warning; the sentences are in admission_words.py. Nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -61,24 +59,27 @@ PASS = Verdict()
 
 def hold_workload(attempt: Attempt) -> Verdict:
     """What becomes of `attempt`."""
-    rollout = rollout_for(attempt.new, attempt.rollouts)
-    if rollout is None or rollout.spec.strategy.active is None or attempt.field_manager == keys.FIELD_MANAGER:
+    by_name = sorted(attempt.rollouts, key=lambda r: r.metadata.name)
+    found = [r for r in by_name if _releases(r, attempt.new)]
+    rollout = next((r for r in found if not _is_going(r)), None)
+    if attempt.field_manager == keys.FIELD_MANAGER:
         return PASS
-    if is_marked(attempt.old):
-        return _guard(attempt, rollout)
-    return _enter(attempt, rollout)
+    if rollout is None and found and is_marked(attempt.old):
+        return _record(attempt, found[0])
+    if rollout is None or rollout.spec.strategy.active is None:
+        return PASS
+    return _guard(attempt, rollout) if is_marked(attempt.old) else _enter(attempt, rollout)
 
 
-def rollout_for(deployment: Deployment, rollouts: Iterable[Rollout]) -> Rollout | None:
-    """The Rollout that releases `deployment`; not one that is disabled or being deleted."""
-    for rollout in sorted(rollouts, key=lambda r: r.metadata.name):
-        ref = rollout.spec.workload_ref
-        if (ref.group, ref.kind, ref.name) != ("apps", "Deployment", deployment.metadata.name):
-            continue
-        gone = rollout.metadata.deletion_timestamp is not None
-        if not gone and rollout.status.phase != keys.RolloutPhase.DISABLED:
-            return rollout
-    return None
+def _releases(rollout: Rollout, deployment: Deployment) -> bool:
+    ref = rollout.spec.workload_ref
+    if (ref.group, ref.kind, ref.name) != ("apps", "Deployment", deployment.metadata.name):
+        return False
+    return rollout.status.phase != keys.RolloutPhase.DISABLED
+
+
+def _is_going(rollout: Rollout) -> bool:
+    return rollout.metadata.deletion_timestamp is not None
 
 
 def is_marked(deployment: Deployment) -> bool:
@@ -123,6 +124,18 @@ def active_replica_sets(attempt: Attempt) -> list[ReplicaSet]:
     # Some tools send the object without its uid; it is that of the stored one.
     found = [r for r in attempt.replica_sets if is_owned(r, attempt.old) and r.replicas > 0]
     return sorted(found, key=revision_number)
+
+
+# --- a release whose Rollout is deleted --------------------------------------------------------------------------
+
+
+def _record(attempt: Attempt, rollout: Rollout) -> Verdict:
+    """Free to change, but settings that are the release's still: they come into effect a moment later, all at once."""
+    wishes = wishes_of(attempt.old, attempt.new)
+    if wishes is None or wishes.problem:
+        return PASS
+    body = {"metadata": {"annotations": wishes.annotations}, "spec": wishes.spec}
+    return Verdict(body, tuple([words.recorded(rollout, wishes.told)] if wishes.told else ()))
 
 
 # --- a release goes on -------------------------------------------------------------------------------------------

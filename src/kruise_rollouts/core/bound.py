@@ -45,10 +45,15 @@ def bound_of(target: int, pods: Pods, allowed: Slack, in_force: int) -> Bound | 
     return Bound(unavailable, surge) if unavailable or surge else None
 
 
-def closer(bound: Bound | None, in_force: Slack) -> Bound | None:
-    """`bound` where it is closer than what is in force, which stays elsewhere; None if that leaves nothing."""
+def closer(bound: Bound | None, in_force: Bound, allowed: Slack) -> Bound | None:
+    """What is in force, as far as `bound` allows that much; None if that leaves nothing."""
     if bound is None:
         return None
+    most = bound.unavailable + bound.surge
+    if in_force.unavailable <= bound.unavailable and in_force.surge <= min(
+        allowed.surge, most - in_force.unavailable
+    ):
+        return in_force  # it leads nowhere that `bound` does not
     unavailable = min(bound.unavailable, in_force.unavailable)
     surge = min(bound.surge, in_force.surge)
     return Bound(unavailable, surge) if unavailable or surge else None

@@ -3,7 +3,7 @@
 The annotation keys.DEPLOYMENT_STRATEGY says how many pods may be of the new revision; whoever writes it, a
 BatchRelease or a person, drives the Deployment. Two states: at rest it is paused; during a move no new pod counts as
 available, bound.py says how far it may go, and it is paused once it has gone that far. The Deployment controller
-scales the ReplicaSets (one exception: `_trims`), and strategy.type stays as it is (unless it is Recreate, which cannot
+scales the ReplicaSets, and strategy.type stays as it is (unless it is Recreate, which cannot
 be bounded). Nothing is remembered: the person's own settings are kept in keys.DEPLOYMENT_EXTRA_STATUS until they are
 given back.
 """
@@ -32,7 +32,8 @@ from kruise_rollouts.kube.objects import REPLICA_SET
 
 from .bound import Bound, Pods, bound_of, closer, resting_update, rolling_update
 from .deployment_view import DeploymentSnapshot, View, is_settled, look, stored_status, strategy_of
-from .plan import Slack, slack
+from .plan import slack
+from .revision import template_hash
 from .settings import (
     Settings,
     at_rest,
@@ -40,7 +41,6 @@ from .settings import (
     is_recreate,
     on_the_move,
     restored_spec,
-    rolling_strategy,
     spec_patch,
 )
 
@@ -76,6 +76,8 @@ def decide(seen: DeploymentSnapshot) -> Decision[ExtraStatus]:
         )
     if view.problem:
         return _rest(view, view.problem)
+    if not _is_meant(view):
+        return _rest(view)
     if _waits_for_scaling(view):
         return Decision(seen.status)
     target = _target(view)
@@ -89,6 +91,12 @@ def _waits_for_scaling(view: View) -> bool:
     return view.is_scaling and held and not view.strategy.paused
 
 
+def _is_meant(view: View) -> bool:
+    """Whether the partition is of the present template: another one may have come past admission."""
+    revision = view.strategy.revision
+    return revision in ("", template_hash(view.deployment.spec.template))
+
+
 def _is_resumed(view: View) -> bool:
     """By somebody else, so that no bound holds."""
     return not view.deployment.spec.paused and not is_moving(view.deployment)
@@ -97,7 +105,7 @@ def _is_resumed(view: View) -> bool:
 def _target(view: View) -> int:
     """New pods to move to, 1..total; 0 if there is nothing to move or no safe way yet."""
     revisions, total = view.revisions, view.total
-    if view.strategy.paused or view.problem or view.is_scaling:
+    if view.strategy.paused or view.problem or view.is_scaling or not _is_meant(view):
         return 0
     if revisions.new is None and not revisions.old:
         return total  # the first ReplicaSet is not made while paused
@@ -115,65 +123,39 @@ def _target(view: View) -> int:
 
 
 def _rest(view: View, message: str = "") -> Decision[ExtraStatus]:
-    """Nothing moves. Surplus pods that are not ready go; others stay until it is safe to let them go."""
-    surplus = 0 if view.is_scaling else max(0, view.existing - view.total)
-    trims = _trims(view, surplus) if surplus else ()
-    left = 0 if _may_shrink(view, surplus) else surplus - sum(pods for _, pods in trims)
+    """Nothing moves. Pods too many, of which some may serve and some not, stay until all are ready or a move goes on."""
     status = _status(view, message)
-    writes: list[Write] = []
-    if trims:
-        # Surge as it is first, or the pods that are ready would be trimmed instead.
-        writes += _settle(view, _resting(view, surplus), status)
-        if not writes:
-            writes += [_scale_down(replica_set, pods) for replica_set, pods in trims]
-            writes.append(_lower_surge(view, left))
-    else:
-        writes += _settle(view, _resting(view, left), status)
-    writes += _marks(view, moving=False)
-    return _decision(view, status, writes)
+    if not _stands_still(view):
+        return _decision(view, status, _stop(view))
+    surplus = 0 if view.is_scaling else max(0, view.existing - view.total)
+    if all(r.status.ready_replicas >= r.replicas for r in view.sets):
+        surplus = 0  # the Deployment controller may choose which go
+    return _decision(
+        view, status, [*_settle(view, _resting(view, surplus), status), *_marks(view, moving=False)]
+    )
+
+
+def _stands_still(view: View) -> bool:
+    """The Deployment controller knows that it may do no more, so that there are just the pods that are seen.
+
+    Surge is counted from them: a pod that it adds in this very moment would be trimmed, or one that serves in its place.
+    """
+    if not is_settled(view.deployment):
+        return False
+    in_force = _in_force(view)
+    return view.deployment.spec.paused or (in_force is not None and _is_reached(view, in_force))
+
+
+def _stop(view: View) -> list[Write]:
+    """Right whatever is under way or has come meanwhile; nothing if it is known to go no further by itself."""
+    in_force = _in_force(view)
+    if view.deployment.spec.paused or (in_force is not None and _is_reached(view, in_force)):
+        return []
+    return [Patch(view.seen.ref, {"spec": {"paused": True}})]
 
 
 def _resting(view: View, surplus: int) -> Settings:
     return at_rest(view.original, resting_update(view.own, view.allowed, surplus))
-
-
-def _may_shrink(view: View, surplus: int) -> bool:
-    """Every pod is ready, so the Deployment controller may choose which go."""
-    return surplus > 0 and all(r.status.ready_replicas >= r.replicas for r in view.sets)
-
-
-def _trims(view: View, surplus: int) -> tuple[tuple[ReplicaSet, int], ...]:
-    """Old ReplicaSets with the number of pods, none of them ready, that each is to lose.
-
-    A paused Deployment gives up surplus pods of its largest ReplicaSet, which are the ones that serve; so this is
-    the one case in which a ReplicaSet is scaled here. Pods of a revision that was superseded go first.
-    """
-    found = []
-    stable = (view.revisions.stable,) if view.revisions.stable else ()
-    for replica_set in (*reversed(view.revisions.superseded), *stable):
-        pods = min(surplus, _unready(replica_set))
-        if pods > 0:
-            found.append((replica_set, pods))
-            surplus -= pods
-    return tuple(found)
-
-
-def _unready(replica_set: ReplicaSet) -> int:
-    """Pods wanted that are not ready; 0 while its controller has not said."""
-    if replica_set.status.observed_generation < replica_set.metadata.generation:
-        return 0
-    return max(0, replica_set.replicas - replica_set.status.ready_replicas)
-
-
-def _scale_down(replica_set: ReplicaSet, pods: int) -> Patch:
-    body = {"spec": {"replicas": replica_set.replicas - pods}}
-    return Patch(_ref(replica_set), body, resource_version=replica_set.metadata.resource_version)
-
-
-def _lower_surge(view: View, surge: int) -> Patch:
-    """Before the Deployment controller fills the gap. Refused if the Deployment was given back meanwhile."""
-    body: JsonObject = {"spec": {"strategy": rolling_strategy(_resting(view, surge).rolling_update)}}
-    return Patch(view.seen.ref, body, basis=view.deployment.metadata.basis)
 
 
 # --- on the move ---------------------------------------------------------------------------------------------------
@@ -186,11 +168,14 @@ def _move(view: View, target: int) -> Decision[ExtraStatus]:
     available, wake_at = _available(view)
     bound = _bound(view, target, available)
     if not is_settled(view.deployment) or _counts_too_many(view):
-        in_force = _in_force(view)
-        if in_force is None:
-            return Decision(view.seen.status, wake_at=wake_at)
         # The last bound has yet to take effect: until then it may be drawn closer, not extended.
-        bound = closer(bound, in_force)
+        in_force = _in_force(view)
+        waits = Decision(view.seen.status, wake_at=wake_at)
+        if in_force is None:
+            return waits
+        bound = closer(bound, in_force, view.allowed)
+        if bound == in_force and not _is_reached(view, in_force):
+            return waits
     if bound is None:
         return _rest(view)
     update = rolling_update(bound, view.total, view.strategy.partition, view.own)
@@ -221,12 +206,13 @@ def _kept_back(view: View) -> int:
     return 0 if first is None else view.revisions.old_pods - first.replicas
 
 
-def _in_force(view: View) -> Slack | None:
+def _in_force(view: View) -> Bound | None:
     """What the present move allows; None at rest."""
     now = view.deployment.spec.strategy.rolling_update
     if not is_moving(view.deployment) or now is None:
         return None
-    return slack(now.max_surge, now.max_unavailable, view.total)
+    found = slack(now.max_surge, now.max_unavailable, view.total)
+    return None if found is None else Bound(found.unavailable, found.surge)
 
 
 def _available(view: View) -> tuple[int, datetime | None]:
@@ -285,13 +271,16 @@ def _counts_too_many(view: View) -> bool:
 def _prepare(view: View) -> Decision[ExtraStatus]:
     """At rest still, but pods that are new, and those that are to go first, no longer count as available."""
     marks = _marks(view, moving=True)
-    spec = view.deployment.spec
-    if spec.paused and spec.min_ready_seconds == MAX_READY_SECONDS:
+    spec, status = view.deployment.spec, _status(view)
+    if not spec.paused:
+        return _decision(view, status, [Patch(view.seen.ref, {"spec": {"paused": True}})])
+    if spec.min_ready_seconds == MAX_READY_SECONDS:
         return Decision(view.seen.status, tuple(marks))  # the rest is up to the controllers of the pods
-    surplus = max(0, view.existing - view.total)
-    status = _status(view)
-    resting = on_the_move(resting_update(view.own, view.allowed, surplus))
-    return _decision(view, status, [*_settle(view, replace(resting, paused=True), status), *marks])
+    numbers = _resting(view, max(0, view.existing - view.total)).rolling_update
+    if numbers != spec.strategy.rolling_update and not _stands_still(view):
+        return Decision(view.seen.status)
+    hidden = replace(on_the_move(numbers), paused=True)
+    return _decision(view, status, [*_settle(view, hidden, status), *marks])
 
 
 # --- given back ----------------------------------------------------------------------------------------------------

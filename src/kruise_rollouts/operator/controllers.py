@@ -48,6 +48,10 @@ T = TypeVar("T", Rollout, BatchRelease, Deployment, ReplicaSet)
 W = TypeVar("W", Deployment, ReplicaSet)
 
 
+# Pods of one ReplicaSet become ready in the same moment, nearly: a bound for each would be the largest cost of a release.
+MORE_READY_SECONDS = 0.1
+
+
 class Informers:
     """One informer per kind that decisions look at."""
 
@@ -182,22 +186,47 @@ class Controllers:
 
     def _deployment(self, old: Deployment | None, new: Deployment | None) -> None:
         for deployment in _each(old, new):
-            self._wake(deployment.metadata.namespace, deployment.metadata.name)
+            key = _key(deployment.metadata)
+            if _shown_to_engine(old) != _shown_to_engine(new):
+                self.engine.queue.add(key)
+            self._wake(*key)
 
     def _replica_set(self, old: ReplicaSet | None, new: ReplicaSet | None) -> None:
         for replica_set in _each(old, new):
             owner = replica_set.metadata.controller
             if owner is not None and owner.kind == DEPLOYMENT.kind:
-                self._wake(replica_set.metadata.namespace, owner.name)
+                key = (replica_set.metadata.namespace, owner.name)
+                self.engine.queue.add_after(key, MORE_READY_SECONDS if _is_getting_ready(old, new) else 0)
+                self._wake(*key)
 
     def _wake(self, ns: str, name: str) -> None:
-        """Everything that looks at this Deployment. Costs nothing for those that no release concerns."""
-        self.engine.queue.add((ns, name))
+        """The releases that this Deployment concerns."""
         key = (ns, "apps", DEPLOYMENT.kind, name)
         for rollout in self._world.rollouts.by(BY_WORKLOAD, key):
             self.rollouts.queue.add(_key(rollout.metadata))
         for release in self._world.batch_releases.by(BY_WORKLOAD, key):
             self.releases.queue.add(_key(release.metadata))
+
+
+def _shown_to_engine(deployment: Deployment | None) -> tuple[Hashable, ...]:
+    """What the engine looks at; the number of pods it learns from their ReplicaSets."""
+    if deployment is None:
+        return ()
+    meta = deployment.metadata
+    marks = frozenset(meta.labels.items())
+    return meta.uid, meta.generation, meta.deletion_timestamp, deployment.status.observed_generation, marks
+
+
+def _is_getting_ready(old: ReplicaSet | None, new: ReplicaSet | None) -> bool:
+    """All that has changed is that more of its pods are ready, and some are not yet."""
+    if old is None or new is None or old.metadata.generation != new.metadata.generation:
+        return False
+    was, now = old.status, new.status
+    return (
+        was.observed_generation == now.observed_generation
+        and was.replicas == now.replicas
+        and was.ready_replicas < now.ready_replicas < new.replicas
+    )
 
 
 def _lean(obj: T) -> T:
