@@ -49,9 +49,10 @@ class Cluster:
         self.api = self.sandbox.api()
         self.person = DirectApi(self.sandbox.server, user_agent="kubectl", on_warning=self.warnings.append)
 
-    async def answer(self) -> None:
+    async def answer(self, *, listed: bool = True) -> None:
         app = WebhookApp(self.clock)
-        add_webhooks(app, world_of(Informers(self.api, self.clock), self.api), self.api, Limits())
+        world = world_of(Informers(self.api, self.clock), self.api)
+        add_webhooks(app, world, self.api, Limits(), listed=lambda: listed)
         app.open()
         self.caller.register(HOST, app.respond)
         installation = Installation(TARGET)
@@ -138,6 +139,23 @@ LABELLED = {"metadata": {"labels": {keys.WORKLOAD_TYPE: "deployment"}}}
 
 
 @pytest.mark.slow
+@in_a_cluster
+async def test_versions_that_have_not_been_listed_yet_are_looked_up(cluster: Cluster) -> None:
+    quota = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
+    body = msgspec.json.encode(quota)
+    await cluster.person.request("POST", "/api/v1/namespaces/default/resourcequotas", body=body)
+    await cluster.answer(listed=False)
+    await cluster.create(DEPLOYMENT, deployment())
+    await cluster.clock.sleep(2)
+    assert not (await cluster.get(DEPLOYMENT, "web", "default"))["status"].get("replicas")
+    await cluster.create(ROLLOUT, rollout())
+    container = {"name": "web", "image": "web:v2"}
+    held = await cluster.patch(
+        DEPLOYMENT, "web", {"spec": {"template": {"spec": {"containers": [container]}}}}
+    )
+    assert held["spec"]["paused"]
+
+
 @in_a_cluster
 async def test_everything_is_installed_and_installing_again_changes_nothing(cluster: Cluster) -> None:
     installation = Installation()

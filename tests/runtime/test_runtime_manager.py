@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import aiohttp
+import msgspec
 import pytest
 from fake_server import FakeServer
 from virtual import virtually
 
+from kruise_rollouts.kube.admission import ALLOWED, AdmissionRequest, AdmissionResponse
 from kruise_rollouts.kube.effects import Note
 from kruise_rollouts.kube.errors import Unavailable
 from kruise_rollouts.kube.objects import EVENT, LEASE, ROLLOUT
@@ -21,6 +23,8 @@ from kruise_rollouts.runtime.manager import STOP_SECONDS, SYNC_SECONDS, Manager,
 from kruise_rollouts.runtime.queue import Closed, WorkQueue
 from kruise_rollouts.runtime.telemetry import Metrics
 from kruise_rollouts.runtime.webhook import WebhookApp
+
+REVIEW = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview"}
 
 
 class Source:
@@ -81,7 +85,13 @@ class Listener:
 
 class Stage:
     def __init__(
-        self, *, work_seconds: float = 5, sync_seconds: float = 3, dies_after: float = 0, lease: str = "me"
+        self,
+        *,
+        work_seconds: float = 5,
+        sync_seconds: float = 3,
+        dies_after: float = 0,
+        lease: str = "me",
+        admits_after: float | None = None,
     ) -> None:
         self.diary: list[str] = []
         self.server = FakeServer(LEASE, EVENT)
@@ -91,9 +101,13 @@ class Stage:
         self.worker.tell = self.recorder.tell
         self.elector = Elector(self.server, clock, ns="ns", name="lock", identity=lease)
         self.app = WebhookApp(clock)
+        sources = [Source(self.diary, seconds=sync_seconds, dies_after=dies_after)]
+        if admits_after is not None:
+            sources.append(Source([], seconds=admits_after))
         self.manager = Manager(
             clock,
-            sources=[Source(self.diary, seconds=sync_seconds, dies_after=dies_after)],
+            sources=sources,
+            admits_after=sources[1:] or None,
             workers=[self.worker],
             recorder=self.recorder,
             elector=self.elector,
@@ -104,6 +118,25 @@ class Stage:
     @property
     def holder(self) -> str:
         return str(self.server.objects[("leases", "ns", "lock")]["spec"]["holderIdentity"])
+
+
+@virtually
+async def test_admission_answers_as_soon_as_what_it_looks_at_is_known() -> None:
+    stage = Stage(admits_after=1, sync_seconds=20)
+
+    async def judge(request: AdmissionRequest) -> AdmissionResponse:
+        return ALLOWED
+
+    stage.app.route("/judge", judge)
+    body = msgspec.json.encode({**REVIEW, "request": {"uid": "1"}})
+    began = asyncio.get_running_loop().time()
+    status, _ = await stage.app.respond("/judge", body)
+    assert (status, asyncio.get_running_loop().time() - began) == (200, 1)
+    assert stage.diary == ["listen"] and not stage.manager.ready
+    await asyncio.sleep(20)
+    assert stage.manager.ready and "controllers" in stage.diary
+    stage.manager.stop()
+    await stage.task
 
 
 @virtually

@@ -61,7 +61,8 @@ class Assembly:
             history=history_of(api) if options.gates.rollout_history else None,
         )
         self.app = WebhookApp(clock, on_review=on_review)
-        add_webhooks(self.app, self.world, api, _limits(options))
+        listed = self.informers.replica_sets.synced.is_set
+        add_webhooks(self.app, self.world, api, _limits(options), listed=listed)
         self.manager = Manager(
             clock,
             sources=self.informers.all,
@@ -70,6 +71,7 @@ class Assembly:
             elector=elector,
             webhooks=(self.app, server_of(self.app) if server_of is not None else None),
             tasks=tasks,
+            admits_after=(self.informers.rollouts,),
         )
 
 

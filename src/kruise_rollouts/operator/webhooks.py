@@ -6,7 +6,7 @@ the API server sends here is decided by the configurations in webhook_configurat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -14,7 +14,7 @@ from msgspec import Struct
 from kruise_rollouts.api import keys, rollouts_v1alpha1
 from kruise_rollouts.api.apps import Deployment, ReplicaSet
 from kruise_rollouts.api.convert import CannotConvert, convert
-from kruise_rollouts.api.rollouts_v1beta1 import Rollout
+from kruise_rollouts.api.rollouts_v1beta1 import ObjectRef, Rollout
 from kruise_rollouts.core import validation, validation_v1alpha1
 from kruise_rollouts.core.admission import Attempt, active_replica_sets, hold_workload
 from kruise_rollouts.core.advice import advice_of
@@ -52,9 +52,14 @@ class _Options(Struct, frozen=True, rename="camel"):
     field_manager: str = ""
 
 
-def add_webhooks(app: WebhookApp, world: World, api: Api, limits: Limits) -> None:
-    """Makes `app` answer all our paths. `api`: for what the caches may not know yet."""
-    hooks = _Webhooks(world, api, limits)
+def add_webhooks(
+    app: WebhookApp, world: World, api: Api, limits: Limits, *, listed: Callable[[], bool] = lambda: True
+) -> None:
+    """Makes `app` answer all our paths, once the Rollouts are in the cache.
+
+    `api`: for what the caches may not know yet. `listed`: whether the ReplicaSets are in theirs.
+    """
+    hooks = _Webhooks(world, api, limits, listed)
     app.route(DEPLOYMENT_PATH, hooks.deployment)
     app.route(ROLLOUT_PATH, hooks.rollout)
     app.convert(CONVERT_PATH, _convert)
@@ -63,10 +68,11 @@ def add_webhooks(app: WebhookApp, world: World, api: Api, limits: Limits) -> Non
 
 
 class _Webhooks:
-    def __init__(self, world: World, api: Api, limits: Limits) -> None:
+    def __init__(self, world: World, api: Api, limits: Limits, listed: Callable[[], bool]) -> None:
         self._world = world
         self._api = api
         self._limits = limits
+        self._listed = listed
 
     async def deployment(self, request: AdmissionRequest) -> AdmissionResponse:
         new, old = request.new(Deployment), request.old(Deployment)
@@ -88,13 +94,13 @@ class _Webhooks:
     async def rollout(self, request: AdmissionRequest) -> AdmissionResponse:
         if request.operation not in ("CREATE", "UPDATE") or request.sub_resource:
             return ALLOWED
-        others = tuple(self._world.rollouts.items(request.namespace))
         old_style = request.kind.version == "v1alpha1"
         raw, before = request.new(dict), request.old(dict)
         shown, was = (_as_v1beta1(raw), _as_v1beta1(before)) if old_style else (raw, before)
         new, old = _rollout(shown), _rollout(was)
         if new is None:
             return ALLOWED
+        others = self._of_workload(request.namespace, new.spec.workload_ref)
         problems: tuple[Problem, ...] = ()
         if old_style and new.spec.strategy.blue_green is None:
             older = request.new(rollouts_v1alpha1.Rollout)
@@ -108,9 +114,13 @@ class _Webhooks:
             return refused(_joined(problems), code=422, reason="Invalid")
         return AdmissionResponse(warnings=advice_of(new, old))
 
+    def _of_workload(self, ns: str, ref: ObjectRef) -> tuple[Rollout, ...]:
+        """Those known to refer to it, whatever version of it they name."""
+        return tuple(self._world.rollouts.by(BY_WORKLOAD, (ns, ref.group, ref.kind, ref.name)))
+
     async def _rollouts_of(self, ns: str, deployment: str) -> tuple[Rollout, ...]:
         """Those that refer to the Deployment. One that was created a moment ago may not be in the cache yet."""
-        found = tuple(self._world.rollouts.by(BY_WORKLOAD, (ns, "apps", "Deployment", deployment)))
+        found = self._of_workload(ns, ObjectRef("apps/v1", "Deployment", deployment))
         if found:
             return found
         try:
@@ -122,7 +132,8 @@ class _Webhooks:
 
     async def _replica_sets_of(self, ns: str, old: Deployment) -> tuple[ReplicaSet, ...]:
         cached = tuple(self._world.replica_sets.by(BY_OWNER, old.metadata.uid))
-        if old.status.replicas == 0 or active_replica_sets(Attempt(old, old, (), cached)):
+        known = old.status.replicas == 0 or active_replica_sets(Attempt(old, old, (), cached))
+        if known and self._listed():
             return cached
         return await list_objects(self._api, REPLICA_SET, ns, selector_of(old.spec.selector), ReplicaSet)
 

@@ -1,8 +1,8 @@
 """Runs the parts of a process in the right order, tells whether it is well, and stops it in good order.
 
-Start: the webhook server listens (conversion may be needed to fill the caches) -> informers -> caches are synced ->
-admission answers -> election -> controllers. Stop: keys in hand are finished -> Events are sent -> the lease is
-given back -> webhooks stop. What the parts do is not known here.
+Start: the webhook server listens (conversion may be needed to fill the caches) -> informers -> the caches that
+admission looks at are filled -> it answers -> all caches are filled -> election -> controllers. Stop: keys in hand are
+finished -> Events are sent -> the lease is given back -> webhooks stop. What the parts do is not known here.
 """
 
 from __future__ import annotations
@@ -76,12 +76,15 @@ class Manager:
         elector: Elector | None = None,
         webhooks: tuple[WebhookApp, Listener | None] | None = None,
         tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
+        admits_after: Sequence[Source] | None = None,
     ) -> None:
         """`elector` None: lead at once. `tasks`: what else runs all the time, on every replica.
 
-        `webhooks`: without a server for reviews that come from within this process."""
+        `webhooks`: without a server for reviews that come from within this process. `admits_after`: those of the
+        `sources` without which admission cannot judge; None: all."""
         self._clock = clock
         self._sources = sources
+        self._admits_after = sources if admits_after is None else admits_after
         self._workers = workers
         self._recorder = recorder
         self._elector = elector
@@ -132,19 +135,22 @@ class Manager:
             background += [asyncio.create_task(task()) for task in self._tasks]
             if self._recorder is not None:
                 background.append(asyncio.create_task(self._recorder.run()))
-            if not await self._synced(background):
+            if not await self._synced(self._admits_after, background):
                 return
-            self._open()
+            self._admit()
+            if not await self._synced(self._sources, background):
+                return
+            self._settle()
             await self._lead_until_stopped(background)
         finally:
             self.stop()
             await self._wind_down(background)
 
-    async def _synced(self, background: Sequence[asyncio.Task[None]]) -> bool:
-        """True once all caches are filled; False if asked to stop before."""
+    async def _synced(self, sources: Sequence[Source], background: Sequence[asyncio.Task[None]]) -> bool:
+        """True once the caches of `sources` are filled; False if asked to stop before."""
 
         async def all_synced() -> None:
-            for source in self._sources:
+            for source in sources:
                 await source.synced.wait()
 
         try:
@@ -155,12 +161,14 @@ class Manager:
             ) from error
         return not self._stop.is_set()
 
-    def _open(self) -> None:
-        gc.collect()
-        gc.freeze()  # what the caches hold now stays: the collector need not walk it ever again
+    def _admit(self) -> None:
         self._admitting = True
         if self._app is not None:
             self._app.open()
+
+    def _settle(self) -> None:
+        gc.collect()
+        gc.freeze()  # what the caches hold now stays: the collector need not walk it ever again
         log.info("ready")
 
     async def _lead_until_stopped(self, background: Sequence[asyncio.Task[None]]) -> None:
