@@ -21,7 +21,6 @@ DIFFERENCES: tuple[Difference, ...] = (
         "body.events",
         "The recorded server stood on an etcd that cannot tell progress, and refused to list in a watch.",
     ),
-    Difference("forms", "columns of roles", "body.rows", "An empty table has an empty list of rows, never null."),
     Difference(
         "applies",
         "YAML",
@@ -34,5 +33,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference("bodies", "YAML: an anchor", "body.message", "Faults of YAML are told by the YAML library in use."),
     Difference("custom", "scale by put of another kind", "body.message", "A body that is no Scale is worded otherwise."),
     Difference("subresources", "what cannot change", "*message", "The difference shown in the message has fewer lines around it."),
+    Difference("disruption", "move a bound pod", "*message", "The difference shown in the message has fewer lines around it."),
+    Difference("rules", "definition with too dear", "code", "What rules in CEL may cost is not estimated."),
     Difference("stored", "revision number", "code", "A patch of a ControllerRevision's number is not taken for one of its data."),
 )  # fmt: skip

@@ -20,6 +20,7 @@ _MADE = re.compile(r"\b(Made_)[a-z0-9]{5}\b")
 # Objects shown in messages, as text in quotes or as they are. The order of their keys is not compared.
 _SHOWN = re.compile(r'"\{(?:[^"\\]|\\.)*\}"|(?<=Invalid value: )\[\{.*?\}\](?=: )')
 _QUOTED = re.compile(r'(\\*"(?:resourceVersion|creationTimestamp|time)\\*": ?\\*")[^"\\]+')
+_TOKEN = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]+")  # of a service account
 _TIMES = {
     "creationTimestamp",
     "deletionTimestamp",
@@ -139,7 +140,7 @@ class Steady:
         for name, value in self._known.items():
             if len(value) > 4 or (value.isdigit() and len(text) > len(value)):
                 text = re.sub(rf"(?<![\w-]){re.escape(value)}(?![\w-])", f"<{name}>", text)
-        text = _SHOWN.sub(self._shown, text)
+        text = _SHOWN.sub(self._shown, _TOKEN.sub("<jwt>", text))
         text = _QUOTED.sub(r"\1<now>", _MADE.sub(r"\1<5>", text))
         return _TOO_LARGE.sub(r"\1<rv>", _UID.sub("<uid>", text))
 
@@ -167,6 +168,8 @@ def _hide_ages(table: dict[str, Any]) -> None:
                 row["cells"][index] = "<age>"
             elif isinstance(cell, str) and _ADDRESS.match(cell):
                 row["cells"][index] = "<ip>"
+            elif isinstance(cell, str) and _NOW.fullmatch(cell):
+                row["cells"][index] = "<time>"
 
 
 def _hide_control(obj: dict[str, Any]) -> None:

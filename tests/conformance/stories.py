@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from . import (
+    stories_access,
     stories_custom,
     stories_filled,
     stories_reading,
     stories_refused,
+    stories_rules,
     stories_subresources,
+    stories_tables,
     stories_verbs,
 )
 
@@ -18,4 +21,7 @@ STORIES = (
     *stories_subresources.stories(),
     *stories_filled.stories(),
     *stories_refused.stories(),
+    *stories_access.stories(),
+    *stories_tables.stories(),
+    *stories_rules.stories(),
 )

@@ -18,12 +18,14 @@ from . import table
 from .negotiate import PLAIN, Form
 from .pipeline import Parts
 from .reads import Page
-from .request import Call, Response
+from .request import Call, Request, Response
 from .resources import Resource
 from .store import Entry
 from .watch import Encode, Watcher
 
 ENTRIES_PER_TURN = 64
+_TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))
+_EYES = ("curl", "Wget", "Mozilla/5.0")
 
 _encode = msgspec.json.Encoder().encode
 # The pure-Python dumper is far slower, but is there on every platform.
@@ -63,7 +65,7 @@ class Answers:
 
     async def one(self, call: Call, obj: JsonObject, form: Form, *, status: int) -> Response:
         """One object (or Status, Scale, ...)."""
-        if form.shape and obj.get("kind") == call.resource.kind:
+        if form.shape and obj.get("kind") in (call.resource.kind, table.SCALE.kind):
             return self._written(call, self._shaped(call, obj, form), form, status)
         if form.yaml:
             return self._written(call, obj, form, status)
@@ -77,9 +79,10 @@ class Answers:
                 f"you requested PartialObjectMetadataList, but the requested object is not a list ({_go(call.resource)})"
             )
         now, include = self._parts.clock.now(), table.include_of(call.query)
-        row = table.row(call.resource, obj, now, include, form.version)
+        resource = table.SCALE if obj["kind"] == table.SCALE.kind else call.resource
+        row = table.row(resource, obj, now, include, form.version)
         meta = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
-        return table.table(call.resource, [row], meta, form.version)
+        return table.table(resource, [row], meta, form.version)
 
     async def _plain(self, call: Call, obj: JsonObject) -> bytes:
         meta = obj.get("metadata") or {}
@@ -183,6 +186,21 @@ def as_asked(answer: Response, accept: str) -> Response:
         return answer
     text = _yaml(msgspec.json.decode(answer.body))
     return msgspec.structs.replace(answer, body=text, content_type="application/yaml")
+
+
+def is_for_eyes(request: Request) -> bool:
+    """Whether a person reads the answer as it is: asked for, or a browser, curl or wget asks."""
+    wanted = next((v for k, v in request.query if k == "pretty"), "")
+    if wanted:
+        return wanted in _TRUE
+    return request.headers.get("user-agent", "").startswith(_EYES)
+
+
+def indented(answer: Response) -> Response:
+    """JSON laid out in lines; anything else as it is."""
+    if answer.stream is not None or answer.content_type != "application/json" or not answer.body:
+        return answer
+    return msgspec.structs.replace(answer, body=msgspec.json.format(answer.body, indent=2))
 
 
 def _yaml(obj: JsonObject) -> bytes:

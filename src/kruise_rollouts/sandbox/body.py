@@ -5,11 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from kruise_rollouts.kube.effects import Json, JsonObject
-from kruise_rollouts.kube.errors import BadRequest, Cause, Details, TooLarge, UnsupportedMediaType
+from kruise_rollouts.kube.errors import ApiError, BadRequest, Cause, Details, TooLarge, UnsupportedMediaType
 
 from . import protobuf
 from .bodies import BadBody, decode_json
-from .fields import Expected, check_fields, strict_refusal
+from .field_types import WrongType
+from .fields import Expected, check_fields, check_object, strict_refusal
 from .patched import read_configuration, read_patch
 from .pipeline import Hooks
 from .refusals import invalid_options, not_supported
@@ -152,6 +153,12 @@ def _options_in(value: Json) -> _DeleteOptions:
         raise BadRequest(
             f'no kind "{kind}" is registered for version "{version}" in scheme "pkg/runtime/scheme.go:111"'
         )
+    node = schema_of("", "v1", "DeleteOptions")
+    try:
+        if node is not None and isinstance(value, dict):
+            check_object(value, node)
+    except WrongType as wrong:
+        raise BadRequest(str(wrong)) from wrong
     return msgspec.convert(value, type=_DeleteOptions)
 
 
@@ -169,8 +176,7 @@ def _with_delete_options(call: Call, body: bytes) -> Call:
     policy = given.propagation_policy or asked.propagation
     if given.orphan_dependents is not None:
         if given.propagation_policy is not None:
-            why = f'Invalid value: "{policy}": orphanDependents and deletionPropagation cannot be both set'
-            raise invalid_options("DeleteOptions", Cause("FieldValueInvalid", why, "propagationPolicy"))
+            raise _both_policies(policy)
         policy = "Orphan" if given.orphan_dependents else "Background"
     before = given.preconditions or _Preconditions()
     grace = given.grace_period_seconds
@@ -184,6 +190,11 @@ def _with_delete_options(call: Call, body: bytes) -> Call:
         dry_run=asked.dry_run or "All" in (given.dry_run or ()),
     )
     return msgspec.structs.replace(call, options=options)
+
+
+def _both_policies(policy: str) -> ApiError:
+    why = f'Invalid value: "{policy}": orphanDependents and deletionPropagation cannot be both set'
+    return invalid_options("DeleteOptions", Cause("FieldValueInvalid", why, "propagationPolicy"))
 
 
 def check_options(verb: str, options: Options) -> None:
@@ -203,6 +214,8 @@ def check_options(verb: str, options: Options) -> None:
             causes.append(invalid("fieldManager", options.field_manager, why))
         if options.field_validation not in _VALIDATIONS:
             causes.append(not_supported("fieldValidation", shown(options.field_validation), _VALIDATIONS))
+    if options.asked_twice and kind == "DeleteOptions":
+        raise _both_policies(options.propagation)
     if options.propagation not in ("", *_POLICIES[:3]):
         causes.append(not_supported("propagationPolicy", shown(options.propagation), _POLICIES))
     if causes:

@@ -8,6 +8,7 @@ webhooks.py's and conversion.py's matter.
 from __future__ import annotations
 
 import errno
+import ipaddress
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -55,7 +56,18 @@ class NoCaller:
     """For a sandbox that calls nobody."""
 
     async def post(self, url: str, body: bytes, ca_bundle: bytes, timeout: float) -> tuple[int, bytes]:
-        raise CallFailed(f"dial tcp: lookup {urlsplit(url).hostname}: no such host")
+        host, port = urlsplit(url).hostname or "", urlsplit(url).port or 443
+        if _is_address(host):
+            raise CallFailed(f"dial tcp {host}:{port}: connect: connection refused")
+        raise CallFailed(f"dial tcp: lookup {host}: no such host")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 class AppCaller:

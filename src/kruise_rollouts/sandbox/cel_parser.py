@@ -238,6 +238,8 @@ class _Parser:
 
     def identifier(self) -> str:
         token = self.now
+        if token.kind == "end":
+            raise CelSyntaxError("Syntax error: no viable alternative at input '.'", token.at)
         if token.kind != "ident":
             raise self.wrong("IDENTIFIER")
         self.index += 1

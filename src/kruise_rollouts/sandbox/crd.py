@@ -20,7 +20,7 @@ from .cel_rules import Rules, unchecked
 from .conversion import Conversion
 from .crd_names import next_status, served_resources
 from .crd_rules import default_crd, validate_crd
-from .pipeline import Manager, Parts
+from .pipeline import SERVER, Manager, Parts
 from .resources import Resource, StorageKey
 from .rules import timestamp
 from .store import Entry
@@ -28,7 +28,6 @@ from .structural import ABSENT, Node
 from .wording import plain, type_of
 
 CRDS: StorageKey = ("apiextensions.k8s.io", "customresourcedefinitions")
-SERVER = "kube-apiserver"  # the manager of what the server itself writes
 
 
 class CustomVersion:

@@ -145,6 +145,7 @@ class Deleter:
             if now is None:
                 continue
             live = await self._parts.load(now, call.resource)
+            self._check_preconditions(one, live)
             call.warnings.extend(await self._parts.hooks.check(attempt_of(one, "DELETE", None, live)))
             now = self._parts.store.entry(*call.resource.storage, one.ns, one.name)
             if now is None:

@@ -31,6 +31,8 @@ from .resources import Registry, Resource
 from .store import Entry, Owed, Store
 from .validation import validate
 
+SERVER = "kube-apiserver"  # the manager of what the server itself writes
+
 
 class Attempt(Struct, frozen=True):
     """A write as admission sees it. Objects must not be changed in place."""
@@ -159,6 +161,7 @@ class Hooks:
         self.subresources: dict[tuple[str, str], Answer] = {}
         self.virtual: dict[tuple[str, str], Answer] = {}
         self.openapi: Callable[[Request], Response | None] = lambda request: None  # documents under /openapi
+        self.documents: dict[str, Callable[[], Response]] = {}  # by path
 
 
 def _kind_of(obj: JsonObject) -> tuple[str, str, str]:

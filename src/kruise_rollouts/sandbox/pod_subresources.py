@@ -15,8 +15,9 @@ from kruise_rollouts.kube.errors import (
     TooManyRequests,
 )
 
+from .controllers.disruption import with_verdict
 from .deletion import Deleter
-from .pipeline import Parts
+from .pipeline import SERVER, Manager, Parts
 from .refusals import not_found
 from .request import Call, Options
 from .resources import Resource
@@ -112,7 +113,8 @@ class PodActions:
             return
         if len(budgets) > 1:
             raise InternalError(
-                "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
+                "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+                reason="",
             )
         budget = budgets[0]
         meta, status = budget["metadata"], budget.get("status") or {}
@@ -139,8 +141,20 @@ class PodActions:
             **(status.get("disruptedPods") or {}),
             pod["metadata"]["name"]: timestamp(parts.clock.now()),
         }
-        counted = {**status, "disruptionsAllowed": allowed - 1, "disruptedPods": disrupted}
-        parts.store.update(*_PDB, {**budget, "status": counted}, entry)
+        now, generation = parts.clock.now(), meta.get("generation") or 0
+        counted = {
+            **status,
+            "disruptionsAllowed": allowed - 1,
+            "disruptedPods": disrupted,
+            "conditions": with_verdict(status.get("conditions") or [], allowed - 1, generation, now),
+        }
+        live = parts.settled(entry)
+        new = {**live, "status": counted}
+        resource = parts.registry.find("policy", "v1", "poddisruptionbudgets")
+        if resource is not None:
+            by = Manager(SERVER, "status", now)
+            new = parts.hooks.track(resource, new, live, by)
+        parts.store.update(*_PDB, new, entry)
 
     def check_log(self, call: Call) -> tuple[JsonObject, str]:
         """The pod and the container whose log is asked for. Raises NotFound, BadRequest."""

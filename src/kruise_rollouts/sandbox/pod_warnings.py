@@ -28,6 +28,8 @@ _PLACES: dict[tuple[str, str], str] = {
 
 def pod_warnings(resource: Resource, new: JsonObject, live: JsonObject | None) -> tuple[str, ...]:
     """Warnings about the pod in `new`; () if its generation is that of `live`, since then they have been told."""
+    if resource.storage == ("", "services"):
+        return tuple(_service_warnings(new.get("spec") or {}))
     place = _PLACES.get(resource.storage)
     if place is None:
         return ()
@@ -37,6 +39,17 @@ def pod_warnings(resource: Resource, new: JsonObject, live: JsonObject | None) -
     for step in place.split("."):
         spec = spec.get(step) or {}
     return (*_ports(spec, place), *_variables(spec, place))
+
+
+def _service_warnings(spec: JsonObject) -> Iterator[str]:
+    if spec.get("type") == "ExternalName" or spec.get("clusterIP") != "None":
+        return
+    if spec.get("externalIPs"):
+        yield "spec.externalIPs is ignored for headless services"
+    if spec.get("loadBalancerIP"):
+        yield "spec.loadBalancerIP is ignored for headless services"
+    if (spec.get("sessionAffinity") or "None") != "None":
+        yield "spec.SessionAffinity is ignored for headless services"
 
 
 def _containers(spec: JsonObject, place: str) -> Iterator[tuple[str, JsonObject]]:

@@ -86,6 +86,7 @@ class Options(Struct, frozen=True):
     timeout_seconds: int = 0  # 0: the server's default
     grace_period_seconds: int | None = None  # None: the kind's default
     propagation: str = ""  # Background, Foreground, Orphan; "": the kind's default
+    asked_twice: bool = False  # for the policy and for what it replaces, orphanDependents
     uid: str | None = None  # precondition
     precondition_rv: str | None = None
     user_agent: str = ""  # default name of the field manager
@@ -173,6 +174,7 @@ def options_of(query: Query, user_agent: str = "") -> Options:
     grace, initial = seen.get("gracePeriodSeconds", ""), seen.get("sendInitialEvents", "")
     orphan = seen.get("orphanDependents", "")
     propagation = seen.get("propagationPolicy", "")
+    asked_twice = bool(orphan and propagation)
     if orphan and not propagation:
         propagation = "Orphan" if _truth(orphan) else "Background"
     return Options(
@@ -192,5 +194,6 @@ def options_of(query: Query, user_agent: str = "") -> Options:
         timeout_seconds=_int(seen.get("timeoutSeconds") or "0"),
         grace_period_seconds=_int(grace) if grace else None,
         propagation=propagation,
+        asked_twice=asked_twice,
         user_agent=user_agent,
     )

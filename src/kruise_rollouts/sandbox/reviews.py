@@ -8,6 +8,8 @@ from kruise_rollouts.kube.effects import Json, JsonObject
 from kruise_rollouts.kube.errors import BadRequest, Cause, Details, NotFound
 
 from .access import Access
+from .apply import kind_text
+from .defaults import apply_defaults
 from .pipeline import Parts
 from .rbac import Deed, Grant
 from .refusals import invalid, not_found
@@ -17,6 +19,7 @@ from .schema import schema_of
 from .tokens import ISSUER
 from .tracking import track
 from .webhooks import user_info
+from .wording import json_text, quoted
 
 AUTHORIZATION, AUTHENTICATION = "authorization.k8s.io", "authentication.k8s.io"
 _SHORTEST_SECONDS, _DEFAULT_SECONDS, _LONGEST_SECONDS = 600, 3600, 1 << 32
@@ -125,6 +128,8 @@ class Reviews:
             return answer
         now = self._parts.clock.now()
         asked = {**answer, "spec": _spec(call)}
+        if answer["kind"] == "TokenRequest":
+            asked["spec"] = {"expirationSeconds": _DEFAULT_SECONDS, **asked["spec"]}
         asked.pop("status", None)
         tracked = track(
             None, asked, call.manager, "Update", schema, answer["apiVersion"], call.subresource, now
@@ -137,6 +142,11 @@ class Reviews:
         if account is None:
             raise not_found(call.resource, call.name)
         spec = _spec(call)
+        named = ((call.body or {}).get("metadata") or {}).get("name") or call.name
+        if named != call.name:
+            why = f"Invalid value: {quoted(named)}: must match the service account name if specified"
+            cause = Cause("FieldValueInvalid", why, "metadata.name")
+            raise invalid("TokenRequest", AUTHENTICATION, call.name, (cause,))
         seconds = _duration(spec)
         now = int(self._parts.clock.now().timestamp())
         audiences = spec.get("audiences") or [ISSUER]
@@ -165,7 +175,7 @@ class Reviews:
             "metadata": {
                 "name": call.name,
                 "namespace": call.ns,
-                "uid": new_uid(self._parts.random),
+                "uid": account["metadata"]["uid"],
                 "creationTimestamp": timestamp_of(now),
             },
             "spec": asked,
@@ -182,7 +192,9 @@ class Reviews:
         kind, name = reference.get("kind", ""), reference.get("name", "")
         plural = _BOUND_PLURALS.get(kind)
         if plural is None:
-            raise BadRequest(f"cannot bind token for serviceaccount {call.name!r} to object of kind {kind!r}")
+            version = reference.get("apiVersion") or ""
+            of = kind_text({"apiVersion": version, "kind": kind})
+            raise BadRequest(f"cannot bind token to object of type {of}")
         found = self._parts.store.get("", plural, "" if kind == "Node" else call.ns, name)
         if found is None:
             raise NotFound(f'{plural} "{name}" not found', details=Details(name=name, kind=plural))
@@ -195,7 +207,10 @@ def timestamp_of(seconds: int) -> str:
 
 
 def _spec(call: Call) -> JsonObject:
-    spec: Json = (call.body or {}).get("spec")
+    body = call.body or {}
+    if not call.subresource:
+        body = apply_defaults(call.resource, body)
+    spec: Json = body.get("spec")
     return spec if isinstance(spec, dict) else {}
 
 
@@ -212,7 +227,11 @@ def _deed(spec: JsonObject) -> Deed:
     """The deed a review asks about. Raises Invalid."""
     resource: Json = spec.get("resourceAttributes")
     path: Json = spec.get("nonResourceAttributes")
-    if (resource is None) == (path is None):
+    if resource is not None and path is not None:
+        shown = json_text({"Path": path.get("path", ""), "Verb": path.get("verb", "")})
+        why = f"{shown}: cannot be specified in combination with resourceAttributes"
+        raise _invalid("spec.nonResourceAttributes", why)
+    if resource is None and path is None:
         why = "null: exactly one of nonResourceAttributes or resourceAttributes must be specified"
         raise _invalid("spec.resourceAttributes", why)
     if path is not None:

@@ -87,8 +87,36 @@ def table(
     """A Table; without its column definitions unless `headed`."""
     out: JsonObject = {"kind": "Table", "apiVersion": f"meta.k8s.io/{version}", "metadata": meta}
     out["columnDefinitions"] = definitions(resource) if headed else None
-    out["rows"] = rows
+    plain = not resource.custom and [c.name for c in columns_of(resource)] == ["Name", "Created At"]
+    out["rows"] = None if plain and not rows else rows  # kinds without columns of their own show none as null
     return out
+
+
+def _scale(obj: JsonObject, now: datetime) -> Cells:
+    wanted, there = (obj.get("spec") or {}).get("replicas", 0), obj["status"].get("replicas", 0)
+    return [obj["metadata"]["name"], wanted, there, age(obj["metadata"].get("creationTimestamp"), now)]
+
+
+# What is shown of the scale of any kind.
+SCALE = Resource(
+    group="autoscaling",
+    version="v1",
+    plural="scales",
+    singular="scale",
+    kind="Scale",
+    list_kind="ScaleList",
+    namespaced=True,
+    verbs=(),
+    columns=(
+        Column("Name", "string"),
+        Column("Desired", "integer"),
+        Column("Available", "integer"),
+        Column("Age", "string"),
+    ),
+    storage=("autoscaling", "scales"),
+    storage_version="autoscaling/v1",
+)
+_PRINTERS[SCALE.storage] = _scale
 
 
 def _custom_cell(column: Column, obj: JsonObject, now: datetime) -> Json:

@@ -14,7 +14,7 @@ from kruise_rollouts.kube.effects import Json, JsonObject
 from kruise_rollouts.kube.errors import BadRequest, Cause, InternalError, NotFound, UnsupportedMediaType
 from kruise_rollouts.kube.patch import json_patch, merge_patch
 
-from . import rules
+from . import rules, signing_requests
 from .metadata import check_metadata
 from .pipeline import Attempt, Manager, Parts
 from .pod_warnings import pod_warnings
@@ -286,7 +286,11 @@ class Writer:
 
     def _settled(self, call: Call, new: JsonObject, live: JsonObject, subresource: str) -> JsonObject:
         resource = call.resource
-        new = rules.next_version(resource, rules.canonical(resource, new), live, subresource)
+        given = rules.canonical(resource, new)
+        new = rules.next_version(resource, given, live, subresource)
+        if resource.storage == signing_requests.REQUESTS:
+            now = rules.timestamp(self._parts.clock.now())
+            new = signing_requests.decided(new, given, live, subresource, now)
         return rules.canonical(resource, self._parts.hooks.prepare(resource, new))
 
     def _manager(self, call: Call) -> Manager:

@@ -75,6 +75,21 @@ def decide_budget(seen: BudgetSeen) -> Decision[JsonObject]:
     allowed = max(healthy - desired, 0) if expected > 0 else 0
     generation = facts.int_of(facts.meta(seen.budget), "generation")
     found = seen.status.get("conditions") or []
+    new: JsonObject = {
+        "observedGeneration": generation,
+        "currentHealthy": healthy,
+        "desiredHealthy": desired,
+        "expectedPods": expected,
+        "disruptionsAllowed": allowed,
+        "conditions": with_verdict(found, allowed, generation, seen.now),
+    }
+    if disrupted:
+        new["disruptedPods"] = disrupted
+    return Decision(new, wake_at=wake_at)
+
+
+def with_verdict(found: list[JsonObject], allowed: int, generation: int, now: datetime) -> list[JsonObject]:
+    """Conditions of a budget that allows so many disruptions."""
     old = conditions.find(found, "DisruptionAllowed")
     status, reason = ("True", "SufficientPods") if allowed else ("False", "InsufficientPods")
     same = old is not None and old.get("status") == status
@@ -82,21 +97,11 @@ def decide_budget(seen: BudgetSeen) -> Decision[JsonObject]:
         "type": "DisruptionAllowed",
         "status": status,
         "observedGeneration": generation,
-        "lastTransitionTime": old["lastTransitionTime"] if same and old else facts.stamp(seen.now),
+        "lastTransitionTime": old["lastTransitionTime"] if same and old else facts.stamp(now),
         "reason": reason,
         "message": "",
     }
-    new: JsonObject = {
-        "observedGeneration": generation,
-        "currentHealthy": healthy,
-        "desiredHealthy": desired,
-        "expectedPods": expected,
-        "disruptionsAllowed": allowed,
-        "conditions": [*conditions.without(found, "DisruptionAllowed"), condition],
-    }
-    if disrupted:
-        new["disruptedPods"] = disrupted
-    return Decision(new, wake_at=wake_at)
+    return [*conditions.without(found, "DisruptionAllowed"), condition]
 
 
 def _expected(seen: BudgetSeen) -> tuple[int, int]:
