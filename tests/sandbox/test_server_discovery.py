@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from server_stage import Client, play
 
+from kruise_rollouts.sandbox.request import SYSTEM, Request
 from kruise_rollouts.sandbox.resources import Resource
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v={};as=APIGroupDiscoveryList"
@@ -83,7 +84,55 @@ def test_discovery_follows_what_is_served() -> None:
 def test_paths_that_are_no_resource(path: str, code: int) -> None:
     async def story(client: Client) -> None:
         assert (await client.get(path)).code == code
-        if code == 200 and path.count("/") == 1:
-            assert (await client.post(path, {})).code == 405
+        if code == 200 and path.count("/") == 1:  # Kubernetes looks at the method for its version only
+            assert (await client.post(path, {})).code == (405 if path == "/version" else 200)
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("/apis/batch/v1beta1/namespaces/default/cronjobs", False),  # of a group that Kubernetes has
+        ("/apis/batch/v1beta1", False),
+        ("/apis/nobody.example.com/v1/things", True),
+        ("/apis/nobody.example.com/v1", True),
+        ("/apis/nobody.example.com", True),
+        ("/api/v2/pods", False),
+        ("/elsewhere", True),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_what_is_not_there_is_told_in_json_where_kubernetes_has_a_group(
+    method: str, path: str, text: bool
+) -> None:
+    async def story(client: Client) -> None:
+        answer = await client.send(method, path)
+        assert answer.code == 404
+        assert (answer.body == "404 page not found\n") if text else (answer.body["reason"] == "NotFound")
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    ("query", "agent", "lines"),
+    [("", "tests/1", 1), ("?pretty=true", "tests/1", 10), ("?pretty=0", "curl/8", 1), ("", "curl/8", 10)],
+)
+def test_people_get_json_in_lines(query: str, agent: str, lines: int) -> None:
+    async def story(client: Client) -> None:
+        headers = {"user-agent": agent}
+        pairs = (("pretty", query.partition("=")[2]),) if query else ()
+        answer = await client.server.respond(Request("GET", "/api/v1/nothing", pairs, headers, b"", SYSTEM))
+        assert len(answer.body.decode().split("\n")) == lines
+
+    play(story)
+
+
+def test_tokens_can_be_verified_by_others() -> None:
+    async def story(client: Client) -> None:
+        told = (await client.get("/.well-known/openid-configuration")).body
+        assert told["jwks_uri"] == "https://127.0.0.1:6443/openid/v1/jwks"
+        (key,) = (await client.get("/openid/v1/jwks")).body["keys"]
+        assert key["kid"] == client.sandbox.access.signer.key_id
 
     play(story)

@@ -11,14 +11,15 @@ from random import Random
 from kruise_rollouts.kube.effects import Json, JsonObject
 from kruise_rollouts.kube.errors import Cause, Details, Forbidden, NotFound
 
-from . import limit_range, quota
+from . import limit_range, quota, signing_requests
 from .pipeline import Attempt
 from .rules import SUFFIX_LETTERS
 from .store import Store
+from .validation_cluster import SYSTEM_PRIORITIES
+from .webhooks import user_info
 
 IMMORTAL = frozenset(("default", "kube-system", "kube-public"))
 PODS, NAMESPACES, PRIORITY = ("", "pods"), ("", "namespaces"), ("scheduling.k8s.io", "priorityclasses")
-_SYSTEM_PRIORITIES = {"system-cluster-critical": 2000000000, "system-node-critical": 2000001000}
 _TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 _TOLERATION_SECONDS = 300
 _TOKEN_MOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -58,6 +59,8 @@ def mutate(attempt: Attempt, store: Store, random: Random) -> JsonObject | None:
         return _with_tolerations(obj)
     if attempt.resource.storage == ("", "limitranges"):
         return limit_range.completed_range(obj)
+    if attempt.resource.storage == signing_requests.REQUESTS and attempt.operation == "CREATE":
+        return signing_requests.asked_by(obj, user_info(attempt.user))
     protection = _PROTECTED.get(attempt.resource.storage)
     if protection is not None and attempt.operation == "CREATE":
         return _protected(obj, protection)
@@ -113,6 +116,8 @@ def _check_namespace(attempt: Attempt, store: Store) -> None:
 def _check_immortal(attempt: Attempt) -> None:
     if attempt.resource.storage == NAMESPACES and attempt.name in IMMORTAL:
         raise forbidden(attempt, "this namespace may not be deleted")
+    if attempt.resource.storage == PRIORITY and attempt.name in SYSTEM_PRIORITIES:
+        raise forbidden(attempt, "this is a system priority class and cannot be deleted")
 
 
 # Service accounts.
@@ -186,8 +191,8 @@ def _with_priority(attempt: Attempt, pod: JsonObject, store: Store) -> JsonObjec
     name = spec.get("priorityClassName") or ""
     value, policy = 0, "PreemptLowerPriority"
     found: JsonObject | None = None
-    if name in _SYSTEM_PRIORITIES:
-        value = _SYSTEM_PRIORITIES[name]
+    if name in SYSTEM_PRIORITIES:
+        value = SYSTEM_PRIORITIES[name]
     elif name:
         found = store.get(*PRIORITY, "", name)
         if found is None:
@@ -209,6 +214,14 @@ def _with_priority(attempt: Attempt, pod: JsonObject, store: Store) -> JsonObjec
     if name:
         spec["priorityClassName"] = name
     return {**pod, "spec": spec}
+
+
+def system_classes() -> tuple[JsonObject, ...]:
+    """The priority classes that are there from the beginning."""
+    return tuple(
+        {"metadata": {"name": name}, "value": value, "description": f"For pods as vital as {whose}."}
+        for (name, value), whose in zip(SYSTEM_PRIORITIES.items(), ("the cluster", "their node"), strict=True)
+    )
 
 
 def _check_single_default(attempt: Attempt, obj: JsonObject, store: Store) -> None:

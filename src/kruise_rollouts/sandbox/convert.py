@@ -86,6 +86,8 @@ def _hpa_v2(obj: JsonObject) -> JsonObject:
     if kept.get(BEHAVIOR):
         spec["behavior"] = kept[BEHAVIOR]
     status.pop("currentCPUUtilizationPercentage", None)
+    if not status.get("currentReplicas"):  # only the old version says that there are none
+        status.pop("currentReplicas", None)
     status["currentMetrics"] = kept.get(CURRENT_METRICS)
     if kept.get(CONDITIONS):
         status["conditions"] = kept[CONDITIONS]

@@ -82,15 +82,21 @@ class Discovery:
         health = bool(parts) and parts[0] in _HEALTH
         if not (parts in ([], ["version"], ["api"], ["apis"]) or health or parts[0] in ("api", "apis")):
             return page_not_found()
-        if request.method not in ("GET", "HEAD"):
-            raise not_allowed()
         if health:
             return _health(parts, request)
+        if parts[:1] == ["apis"] and len(parts) > 1 and self._registry.is_foreign(parts[1]):
+            return self._foreign(parts)
+        # Kubernetes looks at the method where a version, or the only group of its own, is told.
+        if parts in (["version"], ["api"]) or (len(parts) > 1 and parts != ["apis", parts[1]]):
+            if len(parts) > 1 and not self._registry.of("" if parts[0] == "api" else parts[1], parts[-1]):
+                raise no_such_path()
+            if request.method not in ("GET", "HEAD"):
+                raise not_allowed()
         accept = request.headers.get("accept", "")
         if parts == ["version"]:
-            return self._document("version", lambda: VERSION)
+            return _laid_out(VERSION)
         if not parts:
-            return self._document("", self._paths)
+            return _laid_out(self._paths())
         wanted = _wanted(accept)
         if len(parts) == 1 and wanted.aggregated:
             return self._aggregated(parts[0], wanted.aggregated, request)
@@ -106,13 +112,20 @@ class Discovery:
                 return self._document(
                     f"apis/{group}", lambda: {"kind": "APIGroup", "apiVersion": "v1", **self._group(group)}
                 )
-            case ["apis", _]:
-                return page_not_found()
             case ["api", version] if self._registry.of("", version):
                 return self._document(f"api/{version}", lambda: self._resources("", version))
             case ["apis", group, version] if self._registry.of(group, version) and group:
                 return self._document(f"apis/{group}/{version}", lambda: self._resources(group, version))
         raise no_such_path()
+
+    def _foreign(self, parts: list[str]) -> Response:
+        """Of a group that only CRDs serve, or nobody."""
+        _, group, *rest = parts
+        if len(rest) > 1 or group not in self._registry.groups():
+            return page_not_found()
+        if rest and not self._registry.of(group, rest[0]):
+            return page_not_found()
+        return self._plain(parts)
 
     def _bytes(self, key: str, build: Callable[[], JsonObject]) -> bytes:
         if self._generation != self._registry.generation:
@@ -128,12 +141,14 @@ class Discovery:
 
     def _paths(self) -> JsonObject:
         registry = self._registry
-        paths = ["/api", "/api/v1", "/apis", "/apis/"]
+        paths = ["/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/apis/"]
         for group in sorted(g for g in registry.groups() if g):
             paths += [f"/apis/{group}", *(f"/apis/{group}/{v}" for v in sorted(registry.versions(group)))]
         for name in _HEALTH:
             paths += [f"/{name}", *(f"/{name}/{check}" for check in sorted(_CHECKS))]
-        return {"paths": [*paths, "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/version"]}
+        return {
+            "paths": [*paths, "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/openid/v1/jwks", "/version"]
+        }
 
     def _core_versions(self) -> JsonObject:
         address = {"clientCIDR": "0.0.0.0/0", "serverAddress": self.server_address}
@@ -248,6 +263,11 @@ def _health(parts: list[str], request: Request) -> Response:
         lines = "".join(f"[+]{check} ok\n" for check in _CHECKS)
         return Response(200, f"{lines}{parts[0]} check passed\n".encode(), TEXT)
     return Response(200, b"ok", TEXT)
+
+
+def _laid_out(document: JsonObject) -> Response:
+    """In lines: people read these two."""
+    return Response(200, msgspec.json.format(msgspec.json.encode(document), indent=2))
 
 
 def page_not_found() -> Response:

@@ -27,6 +27,7 @@ POD_NETWORK = ipaddress.ip_address("10.128.0.2")
 MAX_PODS = 10_000  # per node
 CROWD = 200  # pods starting at once
 DEFAULT_GRACE_SECONDS = 30
+LEASE_SECONDS = 40
 KUBELET_VERSION = "v1.36.2"
 
 
@@ -228,6 +229,16 @@ def node_body(name: str, address: str, now: datetime) -> JsonObject:
                 "architecture": "amd64",
             },
         },
+    }
+
+
+def node_lease(name: str, uid: str, now: datetime) -> JsonObject:
+    """The Lease of a node. It is taken once: a simulated kubelet is dead when its node says so, not when it is silent."""
+    owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": uid}
+    renewed = now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return {
+        "metadata": {"name": name, "ownerReferences": [owner]},
+        "spec": {"holderIdentity": name, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": renewed},
     }
 
 

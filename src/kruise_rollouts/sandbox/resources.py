@@ -100,6 +100,7 @@ class Registry:
         self.generation = 0  # grows with every change
         for resource in resources:
             self._by_path[(resource.group, resource.version, resource.plural)] = resource
+        self._native = frozenset(r.group for r in resources)
 
     def find(self, group: str, version: str, plural: str) -> Resource | None:
         return self._by_path.get((group, version, plural))
@@ -128,6 +129,10 @@ class Registry:
     def groups(self) -> tuple[str, ...]:
         """All groups, the core group ("") first."""
         return tuple(dict.fromkeys(r.group for r in self._by_path.values()))
+
+    def is_foreign(self, group: str) -> bool:
+        """Whether Kubernetes itself serves nothing in this group."""
+        return group not in self._native
 
     def of(self, group: str, version: str) -> tuple[Resource, ...]:
         return tuple(r for r in self._by_path.values() if r.group == group and r.version == version)

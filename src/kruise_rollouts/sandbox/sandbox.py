@@ -16,12 +16,14 @@ from kruise_rollouts.kube.protocols import Clock
 from . import own_service
 from .access import ADMIN, Access, create_default_roles
 from .admission import Admission
+from .builtin_admission import system_classes
 from .callers import Caller
 from .crd import CustomResources
 from .crd_cleanup import CrdCleanup
 from .direct import DirectApi
 from .durable import Journal
-from .kubelet import Nodes, register
+from .kubelet import Nodes, node_lease, register
+from .logs import log_of_container
 from .quota_status import QuotaStatus
 from .request import SYSTEM, User
 from .reviews import Reviews
@@ -30,9 +32,11 @@ from .schemas import Schemas
 from .server import Server
 from .stages import Knobs
 from .store import Store
+from .tokens import open_id
 from .wiring import wirings
 
-NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+NODE_LEASES = "kube-node-lease"
+NAMESPACES = ("default", "kube-system", "kube-public", NODE_LEASES)
 
 
 class Sandbox:
@@ -70,6 +74,9 @@ class Sandbox:
         self.token = token or secrets.token_hex(16)
         self.access = Access(self.server.parts, {self.token: ADMIN}, enforce=rbac)
         self.access.install()
+        discovery = self.server.discovery
+        self.server.hooks.documents |= open_id(self.access.signer, lambda: discovery.server_address)
+        self.server.hooks.log = log_of_container
         Reviews(self.server.parts, self.access).install()
         self.cleanup = CrdCleanup(self.server)
         self.nodes = Nodes(tuple(f"node-{i}" for i in range(nodes)), knobs)
@@ -85,9 +92,18 @@ class Sandbox:
             await self._ensure("", "namespaces", "", {"metadata": {"name": name}})
         for write in register(self.nodes, self.clock.now()):
             await self._ensure("", "nodes", "", write.body)
+        for body in system_classes():
+            await self._ensure("scheduling.k8s.io", "priorityclasses", "", body)
+        for name in self.nodes.names:
+            await self._ensure("coordination.k8s.io", "leases", NODE_LEASES, self._lease(name))
         for group, plural, body in own_service.OBJECTS:
             await self._ensure(group, plural, "default", body)
         await self.runner.start()
+
+    def _lease(self, node: str) -> JsonObject:
+        """What the kubelet of a node holds to say that it lives."""
+        found = self.server.store.get("", "nodes", "", node)
+        return node_lease(node, found["metadata"]["uid"] if found is not None else "", self.clock.now())
 
     async def _ensure(self, group: str, plural: str, ns: str, body: JsonObject) -> None:
         resource = self.server.registry.find(group, "v1", plural)

@@ -16,7 +16,7 @@ from kruise_rollouts.kube.errors import ApiError, Details, InternalError, NotAcc
 from kruise_rollouts.kube.protocols import Clock
 from kruise_rollouts.runtime.log import log_of
 
-from .answers import Answers, as_asked, warnings_of
+from .answers import Answers, as_asked, indented, is_for_eyes, warnings_of
 from .body import check_options, decode_body
 from .deletion import Deleter
 from .discovery import Discovery, page_not_found
@@ -134,6 +134,10 @@ class Server:
 
     async def respond(self, request: Request) -> Response:
         """The answer to an HTTP request; a refusal is an answer too. Never raises ApiError."""
+        answer = await self._answer(request)
+        return indented(answer) if is_for_eyes(request) and request.path.startswith("/api") else answer
+
+    async def _answer(self, request: Request) -> Response:
         warnings: list[str] = []
         try:
             return await self._respond(request, warnings)
@@ -149,7 +153,7 @@ class Server:
         self.hooks.authorize(user, target)
         if not target.plural:
             return self._elsewhere(request, target)
-        if target.group and not self.registry.of(target.group, target.version):
+        if target.group and self.registry.is_foreign(target.group) and self._unknown(target):
             return page_not_found()
         call_of = self._resource(target)
         options = options_of(request.query, request.headers.get("user-agent", ""))
@@ -166,6 +170,10 @@ class Server:
         created = call.verb == "create" or (call.verb in ("update", "patch") and not self._exists(call))
         obj = await self.run(call)
         return await self._answers.one(call, obj, form, status=201 if created else 200)
+
+    def _unknown(self, target: Target) -> bool:
+        found = self.registry.find(target.group, target.version, target.plural)
+        return found is None or not found.served
 
     def _has_no_table(self, resource: Resource, subresource: str) -> bool:
         """What is answered but never stored, reviews and tokens for example, has no columns."""
@@ -242,9 +250,12 @@ class Server:
 
     def _elsewhere(self, request: Request, target: Target) -> Response:
         """Paths that are no resource: discovery, health, version, OpenAPI."""
+        found = self.hooks.documents.get(request.path) if request.method == "GET" else None
         document = self.hooks.openapi(request) if request.path.startswith("/openapi") else None
         if document is not None:
             return document
+        if found is not None:
+            return found()
         return self.discovery.respond(request)
 
 

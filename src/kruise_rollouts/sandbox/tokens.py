@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from collections.abc import Callable
 from functools import cached_property
 
 import msgspec
@@ -14,7 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from kruise_rollouts.kube.effects import JsonObject
 
+from .request import Response
+
 ISSUER = "https://kubernetes.default.svc"
+KEYS = "/openid/v1/jwks"
+_CACHED = (("Cache-Control", "public, max-age=3600"),)
 _PADDING, _HASH = padding.PKCS1v15(), hashes.SHA256()
 
 
@@ -77,3 +82,22 @@ class Signer:
             "e": _encode(numbers.e.to_bytes(3, "big")),
         }
         return {"keys": [key]}
+
+
+def open_id(signer: Signer, address: Callable[[], str]) -> dict[str, Callable[[], Response]]:
+    """The documents with which others verify tokens, by path. `address`: host:port of the server now."""
+
+    def issuer() -> Response:
+        document = {
+            "issuer": ISSUER,
+            "jwks_uri": f"https://{address()}{KEYS}",
+            "response_types_supported": ["id_token"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+        }
+        return Response(200, msgspec.json.encode(document), headers=_CACHED)
+
+    def keys() -> Response:
+        return Response(200, msgspec.json.encode(signer.public_keys()), "application/jwk-set+json", _CACHED)
+
+    return {"/.well-known/openid-configuration": issuer, KEYS: keys}

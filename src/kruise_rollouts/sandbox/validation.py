@@ -13,6 +13,7 @@ from . import validation_data as data
 from . import validation_network as network
 from . import validation_workloads as workloads
 from .resources import Resource, StorageKey
+from .signing_requests import REQUESTS, decision_causes, request_causes
 from .validation_jobs import cron_job_causes, job_causes
 from .validation_pods import pod_causes
 from .validation_scaling import autoscaler_causes, budget_causes
@@ -55,11 +56,16 @@ _CHECKS: dict[StorageKey, Check] = {
     ("autoscaling", "horizontalpodautoscalers"): autoscaler_causes,
     ("batch", "cronjobs"): cron_job_causes,
     ("batch", "jobs"): job_causes,
+    REQUESTS: request_causes,
     ("coordination.k8s.io", "leases"): data.lease_causes,
     ("discovery.k8s.io", "endpointslices"): network.endpoint_slice_causes,
     ("policy", "poddisruptionbudgets"): budget_causes,
     ("scheduling.k8s.io", "priorityclasses"): cluster.priority_class_causes,
     ("storage.k8s.io", "storageclasses"): cluster.storage_class_causes,
+}
+_PARTS: dict[tuple[StorageKey, str], Check] = {  # of a subresource
+    (REQUESTS, "approval"): decision_causes,
+    (REQUESTS, "status"): decision_causes,
 }
 
 
@@ -67,5 +73,5 @@ def validate(
     resource: Resource, new: JsonObject, old: JsonObject | None, subresource: str
 ) -> tuple[Cause, ...]:
     """Why `new` (replacing `old`; None: created) is refused; () if it is fine."""
-    check = _CHECKS.get(resource.storage) if not subresource else None
+    check = _CHECKS.get(resource.storage) if not subresource else _PARTS.get((resource.storage, subresource))
     return () if check is None else tuple(check(new, old))

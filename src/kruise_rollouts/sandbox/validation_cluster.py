@@ -10,6 +10,7 @@ from .validation_meta import NOT_NEGATIVE, Causes, qualified, subdomain, unchang
 from .value_check import duplicate, forbidden, invalid, required, unsupported
 
 _TOP_PRIORITY = 1_000_000_000
+SYSTEM_PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
 _MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
 _CLAIM = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
 _TAINTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
@@ -112,10 +113,14 @@ def _subject(path: str, subject: JsonObject, *, namespaced: bool) -> Causes:
 def priority_class_causes(new: JsonObject, old: JsonObject | None) -> Causes:
     name, value = new["metadata"].get("name", ""), new.get("value", 0)
     if old is None:
-        if name.startswith("system-"):
+        known = SYSTEM_PRIORITIES.get(name)
+        if name.startswith("system-") and value != known:
             why = "priority class names with 'system-' prefix are reserved for system use only. error: "
-            yield forbidden("metadata.name", f"{why}{name} is not a known system priority class")
-        elif value > _TOP_PRIORITY:
+            if known is None:
+                yield forbidden("metadata.name", f"{why}{name} is not a known system priority class")
+            else:
+                yield forbidden("metadata.name", f"{why}value of {name} PriorityClass must be {known}")
+        elif value > (known or _TOP_PRIORITY):
             yield forbidden("value", f"maximum allowed value of a user defined priority is {_TOP_PRIORITY}")
     elif value != old.get("value", 0):
         yield forbidden("value", "may not be changed in an update.")
