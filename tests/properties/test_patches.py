@@ -158,3 +158,7 @@ def test_what_is_not_a_patch_is_a_bad_request(ops: Json, message: str) -> None:
 def test_a_patch_has_at_most_ten_thousand_operations() -> None:
     with pytest.raises(TooLarge, match="is 10000, got 10001"):
         patch.json_patch({}, [{"op": "add", "path": "/a", "value": 1}] * 10001)
+
+
+def test_an_absent_member_is_copied_as_null_as_api_servers_do() -> None:
+    assert patch.json_patch({"a": 1}, [{"op": "copy", "from": "/b", "path": "/c"}]) == {"a": 1, "c": None}

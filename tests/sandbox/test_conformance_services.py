@@ -157,3 +157,18 @@ def test_endpoints_end_with_their_service_and_those_of_nobody_stay() -> None:
         await sandbox.stop()
 
     run_virtual(main())
+
+
+def test_the_root_certificate_in_a_namespace_is_put_right_again() -> None:
+    async def main() -> None:
+        sandbox = Sandbox(LoopClock(), nodes=0, root_ca="PEM")
+        await sandbox.start()
+        await sandbox.clock.sleep(1)
+        client = Client(sandbox)
+        path = "/api/v1/namespaces/default/configmaps/kube-root-ca.crt"
+        await client.patch(path, {"data": {"ca.crt": "", "more": "x"}})
+        await sandbox.clock.sleep(1)
+        assert (await client.get(path)).body["data"] == {"ca.crt": "PEM"}
+        await sandbox.stop()
+
+    run_virtual(main())

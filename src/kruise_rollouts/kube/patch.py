@@ -4,7 +4,8 @@ Nothing here changes its inputs; results share every part that did not change wi
 (strategic merge, server-side apply) belong to sandbox/.
 
 Where the API server departs from the RFCs, so does this: `replace` of an absent member sets it, an index may be
-negative, a missing `value` is null, and a merge patch drops nulls inside the lists it brings.
+negative, a missing `value` is null, so is an absent member that is copied, and a merge patch drops nulls inside the
+lists it brings.
 """
 
 from __future__ import annotations
@@ -229,7 +230,7 @@ def _apply(doc: Json, op: JsonObject) -> Json:
             moved = _find(doc, source)
             return _at(_at(doc, source or "", _remove), path, lambda at, key: _add(at, key, moved))
         case "copy":
-            copied = _find(doc, op.get("from"))
+            copied = _find(doc, op.get("from"), absent_is_null=True)
             return _at(doc, path, lambda at, key: _add(at, key, copied))
         case "test":
             if not same(doc if path == "" else _find(doc, path, absent_is_null=True), value):

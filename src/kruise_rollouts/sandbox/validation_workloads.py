@@ -85,6 +85,10 @@ def _selected(spec: JsonObject, kind: str, *, needed: bool = True) -> Causes:
         yield invalid(_LABELS, found, MISMATCH)
 
 
+def pod_template_causes(new: JsonObject, old: JsonObject | None) -> Causes:
+    yield from template_causes("template", new.get("template") or {})
+
+
 def _template(spec: JsonObject, owner: str) -> Causes:
     template: JsonObject = spec.get("template") or {}
     yield from template_causes(_TEMPLATE, template)

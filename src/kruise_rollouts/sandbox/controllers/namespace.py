@@ -29,7 +29,7 @@ class NamespaceSeen(Struct, frozen=True):
     contents: tuple[JsonObject, ...]  # looked at only when it is being deleted
     plurals: tuple[str, ...]  # resource of each of `contents`: "pods.", "deployments.apps"
     has_account: bool
-    has_root_ca: bool
+    published: JsonObject | None  # the ConfigMap that shows the root CA
     root_ca: str  # PEM; "" if none is to be published
     now: datetime
 
@@ -59,7 +59,7 @@ class Namespaces:
             contents=tuple(contents),
             plurals=tuple(plurals),
             has_account=world.get(SERVICE_ACCOUNT, key[1], "default") is not None,
-            has_root_ca=world.get(CONFIG_MAP, key[1], ROOT_CA) is not None,
+            published=world.get(CONFIG_MAP, key[1], ROOT_CA),
             root_ca=self._root_ca,
             now=now,
         )
@@ -94,19 +94,18 @@ def _furnish(seen: NamespaceSeen, ns: str) -> Iterable[Write]:
         yield Create(
             ref, {"apiVersion": "v1", "kind": ref.kind, "metadata": {"name": ref.name, "namespace": ns}}
         )
-    if seen.root_ca and not seen.has_root_ca:
-        metadata = {
-            "name": ROOT_CA,
-            "namespace": ns,
-            "annotations": {"kubernetes.io/description": DESCRIPTION},
-        }
-        body = {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": metadata,
-            "data": {"ca.crt": seen.root_ca},
-        }
-        yield Create(CONFIG_MAP.ref(ns, ROOT_CA), body)
+    if not seen.root_ca:
+        return
+    ref, told = CONFIG_MAP.ref(ns, ROOT_CA), {"kubernetes.io/description": DESCRIPTION}
+    data: JsonObject = {"ca.crt": seen.root_ca}
+    if seen.published is None:
+        metadata = {"name": ROOT_CA, "namespace": ns, "annotations": told}
+        yield Create(ref, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+    elif (
+        seen.published.get("data") != data or not told.items() <= facts.annotations_of(seen.published).items()
+    ):
+        others = {key: None for key in seen.published.get("data") or {} if key not in data}
+        yield Patch(ref, {"metadata": {"annotations": told}, "data": {**others, **data}})
 
 
 _WENT_WELL = (
@@ -177,5 +176,5 @@ def of_contents(world: World, old: JsonObject | None, new: JsonObject | None) ->
         return ()
     if facts.is_deleting(namespace):
         return (("", ns),) if new is None or old is None else ()
-    furniture = new is None and facts.name(obj) in ("default", ROOT_CA)
-    return (("", ns),) if furniture else ()
+    changed = new is None or (old is not None and obj.get("kind") == CONFIG_MAP.kind)
+    return (("", ns),) if changed and facts.name(obj) in ("default", ROOT_CA) else ()
