@@ -28,6 +28,7 @@ _CORE: dict[str, Check] = {
     "nodes": cluster.node_causes,
     "persistentvolumeclaims": cluster.claim_causes,
     "pods": pod_causes,
+    "podtemplates": workloads.pod_template_causes,
     "replicationcontrollers": workloads.replication_controller_causes,
     "resourcequotas": cluster.quota_causes,
     "secrets": data.secret_causes,
