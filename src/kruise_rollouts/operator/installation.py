@@ -18,7 +18,7 @@ from .options import LEASE_NAME
 from .webhook_configurations import MUTATING, VALIDATING, Target, conversion_client, webhook_configurations
 
 NAME = "kruise-rollout-controller-manager"
-IMAGE = "openkruise/kruise-rollout:v0.7.0"
+IMAGE = "kruise-rollout:0.7.0"  # to be built (Dockerfile) and pushed where the cluster can pull it
 CERT_SECRET = "kruise-rollout-webhook-certs"
 WEBHOOK_PORT, HEALTH_PORT = 9876, 8081
 _LABELS = {"control-plane": NAME}
