@@ -1,7 +1,7 @@
 """kubectl-kruise: the plugin that kubectl finds on PATH as `kubectl kruise`.
 
 From words to calls: grammar.py says what was typed, resources.py which objects that names; the work is in act.py and
-read.py.
+read.py, which is imported by the commands that need it: whoever approves should not wait for it.
 """
 
 from __future__ import annotations
@@ -10,16 +10,20 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from kruise_rollouts.kube.errors import ApiError
 
-from . import act, read, step, undo
+from . import act, step, undo
 from .durations import seconds
 from .errors import CommandError, refusal, server_error
 from .grammar import cluster_flags, parse
 from .output import Printer
 from .resources import Discovery, Named, from_files, from_kustomization, select
 from .session import Session, SessionFlags
+
+if TYPE_CHECKING:
+    from . import read
 
 Run = Callable[[argparse.Namespace], None]
 
@@ -101,27 +105,37 @@ def _jump(flags: argparse.Namespace) -> None:
 
 
 def _look(flags: argparse.Namespace) -> read.Look:
+    from . import read
+
     session = session_of(flags)
     return read.Look(session, Discovery(session))
 
 
 def _status(flags: argparse.Namespace) -> None:
+    from . import read
+
     how = read.Following(flags.watch, seconds(flags.timeout), flags.revision, flags.exit_on_pause)
     look = _look(flags)
     read.status(look, _named(flags, look.discovery, look.session), how)
 
 
 def _history(flags: argparse.Namespace) -> None:
+    from . import read
+
     look = _look(flags)
     for one in _named(flags, look.discovery, look.session):
         read.history(look, one, flags.revision)
 
 
 def _list(flags: argparse.Namespace) -> None:
+    from . import read
+
     read.rollouts(_look(flags), every_namespace=flags.all_namespaces)
 
 
 def _describe(flags: argparse.Namespace) -> None:
+    from . import read
+
     if not flags.names:
         raise refusal("required rollout name not specified")
     look = _look(flags)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 import msgspec
-import yaml
 
 from kruise_rollouts.kube.effects import JsonObject
 
@@ -37,6 +36,8 @@ class Printer:
             case "json":
                 print(msgspec.json.format(msgspec.json.encode(self._shown(obj)), indent=4).decode())
             case _:
+                import yaml  # here, because few need it and everybody waits for an import
+
                 print(yaml.safe_dump(self._shown(obj), sort_keys=True, default_flow_style=False), end="")
 
     def text(self, block: str) -> None:

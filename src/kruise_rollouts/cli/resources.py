@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import yaml
 from msgspec import Struct
 
 from kruise_rollouts.kube.effects import JsonObject
@@ -193,6 +191,8 @@ def from_files(paths: Sequence[str], recursive: bool, discovery: Discovery, sess
 
 def from_kustomization(folder: str, discovery: Discovery, session: Session) -> list[Named]:
     """Objects of a kustomization, built by kubectl, which knows how."""
+    import subprocess  # here, because few need it and everybody waits for an import
+
     try:
         built = subprocess.run(["kubectl", "kustomize", folder], check=True, capture_output=True)
     except FileNotFoundError:
@@ -218,6 +218,8 @@ def read_manifests(path: str, recursive: bool = False) -> list[JsonObject]:
 
 
 def _documents(data: bytes, source: str) -> list[JsonObject]:
+    import yaml  # as above
+
     try:
         loaded = [d for d in yaml.load_all(data, Loader=yaml.CSafeLoader) if d]
     except yaml.YAMLError as error:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import http.client
 import os
 import ssl
-import tempfile
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -114,6 +113,8 @@ def _tls(connection: Connection, proof: Proof) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if proof.certificate:
+        import tempfile  # here, because few need it and everybody waits for an import
+
         with tempfile.NamedTemporaryFile() as pair:  # the ssl module reads certificates from files only
             pair.write(proof.certificate + b"\n" + proof.key)
             pair.flush()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -160,6 +159,8 @@ class Exec:
         return self._proof
 
     def _run(self) -> bytes:
+        import subprocess  # here, because few need it and every command of the plugin would wait for it
+
         config = self._config
         interactive = config.interactive_mode != "Never" and sys.stdin is not None and sys.stdin.isatty()
         if config.interactive_mode == "Always" and not interactive:

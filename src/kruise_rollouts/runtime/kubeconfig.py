@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
-import yaml
 from msgspec import Struct
 
 from kruise_rollouts.kube.effects import JsonObject
@@ -282,6 +282,10 @@ def _read(path: Path, what: str) -> bytes:
 
 def _load(path: Path) -> _File:
     text = _read(path, "the kubeconfig")
+    with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError):
+        return msgspec.json.decode(text, type=_File)  # JSON is YAML that is read in no time
+    import yaml  # here, because the import takes longer than anything else a short command does
+
     try:
         loaded = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         return msgspec.convert(loaded if loaded is not None else {}, _File)
