@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from kruise_rollouts.sandbox.listen import (
     make_identity,
     write_kubeconfig,
 )
+from kruise_rollouts.sandbox.request import Request, Response
 from kruise_rollouts.sandbox.sandbox import Sandbox
 
 IDENTITY = make_identity(WallClock().now())
@@ -162,3 +164,53 @@ def test_an_identity_is_kept(tmp_path: Path) -> None:
     first = kept_identity(tmp_path, now)
     assert kept_identity(tmp_path, now) == first
     assert (tmp_path / "tls.key").stat().st_mode & 0o777 == 0o600
+
+
+async def test_answers_small_and_large_come_whole_with_the_same_headers() -> None:
+    async with a_site() as site:
+        for n in range(12):
+            assert (await site.call("POST", MAPS, a_map(f"m{n}", x="y" * 40_000)))[0] == 201
+        for path, items in ((f"{MAPS}?limit=1", 1), (MAPS, 12)):
+            async with site.session.get(site.listener.url + path) as answer:
+                assert len((await answer.json())["items"]) == items
+                found = {name.lower() for name in answer.headers}
+                assert {"content-type", "cache-control", "content-length", "date"} <= found
+                assert answer.headers["Cache-Control"] == "no-cache, private"
+
+
+async def raw(site: Site, sent: str) -> bytes:
+    """What one connection answers until the server closes it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.listener.port, ssl=trusting())
+    head = f"Host: x\r\nAuthorization: Bearer {site.sandbox.token}\r\n"
+    writer.write(sent.replace("HEAD\r\n", head).encode())
+    async with asyncio.timeout(5):
+        answer = await reader.read()
+    writer.close()
+    return answer
+
+
+async def test_a_client_that_asks_ahead_gets_all_answers_in_order_and_the_last_closes() -> None:
+    async with a_site() as site:
+        await site.call("POST", MAPS, a_map("a"))
+        sent = "".join(f"GET {p} HTTP/1.1\r\nHEAD\r\n\r\n" for p in ("/version", f"{MAPS}/a", f"{MAPS}/none"))
+        answer = await raw(site, sent + "GET /version HTTP/1.1\r\nConnection: close\r\nHEAD\r\n\r\n")
+        codes = re.findall(rb"HTTP/1.1 (\d+) ", answer)
+        assert codes == [b"200", b"200", b"404", b"200"]
+
+
+async def test_a_client_of_the_old_protocol_is_answered_and_let_go() -> None:
+    async with a_site() as site:
+        answer = await raw(site, "GET /version HTTP/1.0\r\nHEAD\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.0 200") and b'"major"' in answer
+
+
+async def test_a_warning_of_several_lines_stays_one_header() -> None:
+    async with a_site() as site:
+        answer = Response(200, b"{}", headers=(("Warning", '299 - "a\r\nX-Evil: 1"'),))
+
+        async def respond(request: Request) -> Response:
+            return answer
+
+        site.sandbox.server.respond = respond  # type: ignore[method-assign]
+        async with site.session.get(site.listener.url + "/version") as got:
+            assert "X-Evil" not in got.headers and got.headers["Warning"] == '299 - "a  X-Evil: 1"'

@@ -12,10 +12,11 @@ import ipaddress
 import ssl
 import tempfile
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import msgspec
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -29,6 +30,9 @@ from .request import Request, Response
 from .server import Server, refusal
 
 LIMIT_BYTES = 3 * 1024 * 1024
+AT_ONCE_BYTES = (
+    1 << 18
+)  # of an answer, and of what its client has not read yet, that are written without waiting
 LIFETIME = timedelta(days=3650)
 
 
@@ -139,6 +143,7 @@ class Listener:
         self._host = host
         self._wanted_port = port
         self._runner: web.ServerRunner | None = None
+        self._date: tuple[datetime | None, str] = (None, "")
         self.port = port
 
     @property
@@ -176,7 +181,7 @@ class Listener:
         try:
             body = await _body(raw)
         except TooLarge as large:
-            return _whole(refusal(large))
+            return self._whole(raw, refusal(large))
         headers: dict[str, str] = {}
         for name, value in raw.headers.items():  # one that comes several times (Impersonate-Group) is a list
             name = name.lower()
@@ -185,8 +190,25 @@ class Listener:
         request = Request(raw.method, raw.path, query, headers, body)
         answer = await self._server.respond(request)
         if answer.stream is None:
-            return _whole(answer)
+            return self._whole(raw, answer)
         return await _stream(raw, answer)
+
+    def _whole(self, raw: web.BaseRequest, answer: Response) -> web.StreamResponse:
+        """The answer as one piece of bytes wherever that is right, which is much faster."""
+        transport = raw.transport
+        if (
+            transport is None
+            or not raw.keep_alive
+            or raw.version != HttpVersion11
+            or raw.method == "HEAD"
+            or answer.status in (204, 304)
+            or len(answer.body) + transport.get_write_buffer_size() > AT_ONCE_BYTES
+        ):
+            return web.Response(status=answer.status, body=answer.body, headers=CIMultiDict(_named(answer)))
+        now = self._server.parts.clock.now().replace(microsecond=0)
+        if self._date[0] != now:
+            self._date = (now, format_datetime(now.astimezone(UTC), usegmt=True))
+        return _OnePiece(transport, answer, self._date[1])
 
 
 async def _body(raw: web.BaseRequest) -> bytes:
@@ -202,20 +224,43 @@ async def _body(raw: web.BaseRequest) -> bytes:
     return b"".join(chunks)
 
 
-def _headers(answer: Response) -> CIMultiDict[str]:
-    headers = CIMultiDict(answer.headers)
-    headers["Content-Type"] = answer.content_type
-    headers.setdefault("Cache-Control", "no-cache, private")
-    return headers
+def _named(answer: Response) -> tuple[tuple[str, str], ...]:
+    named = (("Content-Type", answer.content_type), *answer.headers)
+    if any(name == "Cache-Control" for name, _ in answer.headers):
+        return named
+    return (*named, ("Cache-Control", "no-cache, private"))
 
 
-def _whole(answer: Response) -> web.Response:
-    return web.Response(status=answer.status, body=answer.body, headers=_headers(answer))
+_ONE_LINE = {ord("\r"): " ", ord("\n"): " "}
+
+
+class _OnePiece(web.StreamResponse):
+    """An answer that is written with its head at once, on a connection that stays open."""
+
+    def __init__(self, transport: asyncio.WriteTransport, answer: Response, date: str) -> None:
+        super().__init__(status=answer.status)
+        self._transport = transport
+        fixed = (("Date", date), ("Content-Length", str(len(answer.body))))
+        lines = (f"{name}: {value.translate(_ONE_LINE)}\r\n" for name, value in (*_named(answer), *fixed))
+        head = f"HTTP/1.1 {answer.status} {self.reason}\r\n{''.join(lines)}\r\n"
+        self._bytes = head.encode() + answer.body
+
+    @property
+    def keep_alive(self) -> bool:
+        return True
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        if self._transport.is_closing():
+            raise ConnectionResetError("the client is gone")
+        self._transport.write(self._bytes)
 
 
 async def _stream(raw: web.BaseRequest, answer: Response) -> web.StreamResponse:
     """Writes chunks as they come; a reader that does not read stops here, and its watch falls behind and ends."""
-    response = web.StreamResponse(status=answer.status, headers=_headers(answer))
+    response = web.StreamResponse(status=answer.status, headers=CIMultiDict(_named(answer)))
     response.enable_chunked_encoding()
     await response.prepare(raw)
     assert answer.stream is not None
