@@ -259,3 +259,19 @@ def test_a_circle_of_owners_does_not_block_itself() -> None:
         assert await names(play) == []
 
     play_in_sandbox(tell)
+
+
+def test_a_resource_that_no_node_has_is_counted_and_keeps_the_pod_waiting() -> None:
+    async def tell(play: Play) -> None:
+        hard = {"requests.example.com/dongle": "3"}
+        await play.place.create(QUOTA, {"metadata": {"name": "q"}, "spec": {"hard": hard}})
+        resources = {"limits": {"example.com/dongle": "2"}}
+        spec = {"containers": [{"name": "a", "image": "a", "resources": resources}]}
+        await play.place.create(POD, {"metadata": {"name": "p"}, "spec": spec})
+        await play.place.wait(2)
+        quota, pod = await play.place.find(QUOTA, "q"), await play.place.find(POD, "p")
+        assert quota is not None and pod is not None
+        assert quota["status"]["used"] == {"requests.example.com/dongle": "2"}
+        assert "Insufficient example.com/dongle" in pod["status"]["conditions"][0]["message"]
+
+    play_in_sandbox(tell)

@@ -57,10 +57,26 @@ def check_metadata(resource: Resource, new: JsonObject, old: JsonObject | None) 
     ):
         value = meta.get(key)
         if value and value is not was.get(key):  # what is stored has been checked
-            causes += check(value)
+            causes += _as_often(resource, key, tuple(check(value)), update=old is not None)
     if was.get("deletionTimestamp"):
         causes += _late_finalizers(meta, was)
     return tuple(causes)
+
+
+# An update of these is checked like a new object, too.
+_CHECKED_WHOLE = frozenset((("", "configmaps"), ("", "secrets"), ("", "serviceaccounts")))
+
+
+def _as_often(resource: Resource, key: str, causes: tuple[Cause, ...], *, update: bool) -> tuple[Cause, ...]:
+    """`causes` as often as they are found: an update is checked by several, and each says so."""
+    if not update:
+        return causes
+    whole = resource.storage in _CHECKED_WHOLE
+    if key != "finalizers":
+        return causes * (4 if whole else 3)
+    if whole:
+        return causes * 2
+    return tuple(c for c in causes if "[" not in c.field) if resource.custom else causes
 
 
 def _names(resource: Resource, meta: JsonObject) -> Iterator[Cause]:

@@ -15,6 +15,7 @@ from .store import Store
 
 Usage: TypeAlias = dict[str, Fraction]
 
+_OF_CLASS = ".storageclass.storage.k8s.io/"
 _COMPUTE = ("cpu", "memory", "ephemeral-storage")
 # Kinds counted under their bare plural; every kind is counted as count/<plural>.<group>.
 _BARE = frozenset((
@@ -44,6 +45,15 @@ def pod_total(pod: JsonObject, kind: str, name: str) -> Fraction:
     return max(total, first)
 
 
+def further_requests(pod: JsonObject) -> set[str]:
+    """Resources that containers request beside cpu, memory and ephemeral storage."""
+    spec = pod.get("spec") or {}
+    every = (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
+    return {name for c in every for name in (c.get("resources") or {}).get("requests") or ()}.difference(
+        _COMPUTE
+    )
+
+
 def _declared(container: JsonObject, kind: str, name: str) -> Json:
     return ((container.get("resources") or {}).get(kind) or {}).get(name, "0")
 
@@ -61,9 +71,17 @@ def uses(storage: StorageKey, obj: JsonObject) -> Usage:
         for name in _COMPUTE:
             out[f"requests.{name}"] = out[name] = pod_total(obj, "requests", name)
             out[f"limits.{name}"] = pod_total(obj, "limits", name)
+        for name in further_requests(obj):
+            out[f"requests.{name}"] = pod_total(obj, "requests", name)
     if storage == ("", "persistentvolumeclaims"):
         asked = ((obj.get("spec") or {}).get("resources") or {}).get("requests") or {}
-        out["requests.storage"] = amount(asked.get("storage", "0"))
+        size, kind = amount(asked.get("storage", "0")), (obj.get("spec") or {}).get("storageClassName")
+        out["requests.storage"] = size
+        if kind:
+            out |= {
+                f"{kind}{_OF_CLASS}requests.storage": size,
+                f"{kind}{_OF_CLASS}persistentvolumeclaims": one,
+            }
     if storage == ("", "services"):
         out |= _service_uses(obj.get("spec") or {})
     return out
@@ -129,7 +147,7 @@ def _storage_of(name: str) -> StorageKey:
         return (group, plural)
     if name.startswith("services."):
         return ("", "services")
-    if name == "requests.storage":
+    if name == "requests.storage" or _OF_CLASS in name:
         return ("", "persistentvolumeclaims")
     return ("", name) if name in _BARE else ("", "pods")
 

@@ -18,6 +18,7 @@ from kruise_rollouts.runtime.controller import Key
 
 from .controllers import conditions, facts
 from .controllers.world import World
+from .quota import further_requests
 
 BINDING = "Binding"
 NAME = "default-scheduler"
@@ -131,7 +132,8 @@ def misfit(seen: NodeSeen, pod: JsonObject) -> str:
     allocatable = facts.status(node).get("allocatable") or {}
     if seen.pods >= parse_quantity(allocatable.get("pods") or DEFAULT_MAX_PODS):
         return "Too many pods"
-    return ""
+    lacking = next((r for r in further_requests(pod) if r not in allocatable), "")
+    return f"Insufficient {lacking}" if lacking else ""
 
 
 def fits_affinity(node: JsonObject, spec: JsonObject) -> bool:
