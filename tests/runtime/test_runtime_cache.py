@@ -114,6 +114,24 @@ def test_after_a_restore_of_the_storage_the_list_is_believed() -> None:
     assert cache.put(a_thing("a", 51, color="later"))
 
 
+def test_a_restored_storage_that_counts_on_from_higher_versions_is_recognised() -> None:
+    """S53. Restoring etcd with a bumped revision is what its handbook says."""
+    cache = Cache(Thing)
+    assert not cache.replace([a_thing("a", 90, color="lost")], "100")
+    assert not cache.replace([a_thing("a", 90, color="lost")], "120")
+    assert not cache.replace([a_thing("a", 125, color="lost")], "130")
+    assert cache.replace([a_thing("a", 40, color="restored")], "1000000")
+    assert [t.color for t in cache.items()] == ["restored"]
+
+
+def test_an_answer_to_our_write_that_is_newer_than_a_list_is_no_sign_of_a_restore() -> None:
+    cache = Cache(Thing)
+    cache.replace([a_thing("a", 90)], "100")
+    cache.put(a_thing("a", 150, color="ours"))
+    assert not cache.replace([a_thing("a", 90)], "120")
+    assert [t.color for t in cache.items()] == ["ours"]
+
+
 def test_indexes_follow_their_objects() -> None:
     cache = Cache(Thing, {"color": lambda t: (t.color,)})
     cache.put(a_thing("a", 1, color="red"))

@@ -298,10 +298,10 @@ def test_who_sees_a_change_is_looked_for_at_once_but_not_all_the_time(tmp_path: 
         await asyncio.sleep(0.5)
         assert SECRET_KEY in server.objects and published.bundles[-1] == before
         looks = len(published.bundles)
-        for _ in range(100):
+        for _ in range(6000):
             keeper.look_again()
             await asyncio.sleep(0.1)
-        assert len(published.bundles) - looks <= 11
+        assert 3 <= len(published.bundles) - looks <= 11
         task.cancel()
 
     story()

@@ -344,11 +344,28 @@ async def test_a_watch_that_is_given_up_gives_its_connection_back() -> None:
         assert server.open_watches == 0
 
 
+@virtually
+async def test_a_watch_that_hears_nothing_any_more_is_replaced_when_asked() -> None:
+    """S44."""
+    server = a_server("a")
+    server.fail("WATCH", "hang")
+    async with watching(server) as informer:
+        await informer.synced.wait()
+        await settle(1)
+        server.put(PLURAL, "ns", "b")
+        await settle(30)
+        assert names(informer) == {"a"}
+        informer.renew()
+        await settle(0.1)
+        assert names(informer) == {"a", "b"} and server.count("LIST") == 1
+        assert server.open_watches == 1
+
+
 @pytest.mark.parametrize("told", ["by bookmark", "not at all"])
 def test_a_restored_server_that_accepts_our_future_version_is_found_out(told: str) -> None:
     @virtually
     async def story() -> None:
-        server = a_server("a")
+        server, restored = a_server("a"), list[set[str]]()
         async with watching(server) as informer:
             server.version = 1000
             server.put(PLURAL, "ns", "lost")
@@ -357,11 +374,12 @@ def test_a_restored_server_that_accepts_our_future_version_is_found_out(told: st
             server.objects.pop((PLURAL, "ns", "lost"))
             server.version = 20
             server.history.clear()
+            informer.on_restored = lambda: restored.append(names(informer))
             if told == "by bookmark":
                 server.fail("EVENT", '{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"25"}}}')
                 server.nudge()
             await settle(10 if told == "by bookmark" else 700)
-            assert names(informer) == {"a"}
+            assert names(informer) == {"a"} and len(restored) == 1
 
     story()
 

@@ -36,6 +36,9 @@ class Source:
         self.seconds = seconds
         self.dies_after = dies_after
 
+    def renew(self) -> None:
+        self.diary.append("renewed")
+
     async def run(self) -> None:
         await asyncio.sleep(self.seconds)
         self.diary.append("synced")
@@ -182,6 +185,17 @@ async def test_a_key_that_takes_too_long_does_not_hold_up_the_stop() -> None:
     await stage.task
     assert LoopClock().mono() <= 4 + STOP_SECONDS + 3
     assert stage.holder == ""
+
+
+@virtually
+async def test_a_replica_that_takes_over_looks_anew_before_it_works() -> None:
+    """S43, S44: what ended the leader may have cut our watches off as well."""
+    stage = Stage()
+    stage.server.put("leases", "ns", "lock", spec={"holderIdentity": "other", "leaseDurationSeconds": 30})
+    await asyncio.sleep(40)
+    assert stage.diary == ["listen", "synced", "renewed", "controllers"]
+    stage.manager.stop()
+    await stage.task
 
 
 @virtually

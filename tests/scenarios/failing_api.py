@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 
-from kruise_rollouts.kube.errors import Unavailable
+from kruise_rollouts.kube.errors import ApiError, Unavailable
 from kruise_rollouts.kube.protocols import Api, Clock
 
 
@@ -20,11 +21,19 @@ class FailingApi:
         self._asked = asked
         self._left: int | None = None  # writes until it dies; None: it lives
         self.away = False  # the API server cannot be reached
+        self.lag = 0.0  # seconds by which watches tell late
+        self.refusal: ApiError | None = None  # what writes are answered with
+        self._watches = 0  # so far
+        self._deaf = 0  # the first so many of them tell nothing any more
         self.written = 0  # objects of ours, leases and Events aside
         self.killed: Callable[[], object] = lambda: None  # ends the process
 
     def die_after(self, writes: int) -> None:
         self._left = writes
+
+    def deafen(self) -> None:
+        """The connections of the watches there are now are dead, and nobody notices."""
+        self._deaf = self._watches
 
     async def kill(self) -> None:
         """As kill -9 does: nothing more is written, from now on."""
@@ -50,6 +59,8 @@ class FailingApi:
             self.written += not self.away
         if self.away:
             raise Unavailable("connection refused")
+        if self.refusal is not None and method != "GET" and "/events" not in path:
+            raise self.refusal
         return await self.api.request(
             method, path, params=params, body=body, content_type=content_type, timeout=timeout
         )
@@ -60,7 +71,37 @@ class FailingApi:
         self._asked("WATCH", path)
         if self.away:
             raise Unavailable("connection refused")
-        async for line in self.api.watch(path, params, idle_seconds=idle_seconds):
-            if self.away:
-                raise Unavailable("connection reset")
-            yield line
+        self._watches += 1
+        number = self._watches
+        lines: asyncio.Queue[tuple[float, bytes | ApiError | None]] = asyncio.Queue()
+        reader = asyncio.ensure_future(self._read(path, params, idle_seconds, lines))
+        try:
+            while True:
+                at, line = await lines.get()
+                if number <= self._deaf:
+                    await asyncio.Event().wait()
+                await self._clock.sleep(at + self.lag - self._clock.mono())
+                if self.away:
+                    raise Unavailable("connection reset")
+                if isinstance(line, ApiError):
+                    raise line
+                if line is None:
+                    return
+                yield line
+        finally:
+            reader.cancel()
+
+    async def _read(
+        self,
+        path: str,
+        params: Mapping[str, str],
+        idle_seconds: float,
+        lines: asyncio.Queue[tuple[float, bytes | ApiError | None]],
+    ) -> None:
+        end: ApiError | None = None
+        try:
+            async for line in self.api.watch(path, params, idle_seconds=idle_seconds):
+                lines.put_nowait((self._clock.mono(), line))
+        except ApiError as error:
+            end = error
+        lines.put_nowait((self._clock.mono(), end))

@@ -38,7 +38,7 @@ def shared_manager() -> None:
 
 def start_manager(folder: Path, *flags: str) -> None:
     """Installs, starts a manager and waits until it is ready. Its pid and log are files in `folder`."""
-    webhook, health = _free_port(), _free_port()
+    webhook, health = free_port(), free_port()
     installed = subprocess.run(
         [PROGRAM, "install", "--webhook-url", f"https://127.0.0.1:{webhook}"],
         capture_output=True,
@@ -60,7 +60,7 @@ def start_manager(folder: Path, *flags: str) -> None:
         )
     (folder / "pid").write_text(str(process.pid))
     deadline = time.monotonic() + READY_SECONDS
-    while not _answers(f"http://127.0.0.1:{health}/readyz"):
+    while not answers(f"http://127.0.0.1:{health}/readyz"):
         said = (folder / "manager.log").read_text()
         assert process.poll() is None, f"the manager ended:\n{said}"
         assert time.monotonic() < deadline, f"the manager is not ready after {READY_SECONDS:g} s:\n{said}"
@@ -95,14 +95,14 @@ def stop_shared_manager(folder: Path, number: int = signal.SIGTERM) -> None:
         print("the manager logged errors:", *bad[:20], sep="\n  ")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port: int = found.getsockname()[1]
         return port
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
             return bool(answer.status == 200)

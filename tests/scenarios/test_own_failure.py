@@ -1,98 +1,18 @@
 """What people see when we fail: killed at any write, without an API server, with two of us, without webhooks.
 
-In the sandbox only: there every write can be the last one, and a minute without an API server takes no time. A manager
-process that is killed on a real API server is the shared manager's matter (see shared_manager.py).
+In the sandbox only: there every write can be the last one, and a minute without an API server takes no time. What
+happens to a real process on a real API server is in test_own_failure_of_a_process.py.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
-
 import pytest
 
 from kruise_rollouts.kube.errors import ApiError
-from kruise_rollouts.kube.objects import BATCH_RELEASE, DEPLOYMENT, LEASE, ROLLOUT
-from kruise_rollouts.kube.protocols import Clock
-from kruise_rollouts.operator.assembly import Assembly
-from kruise_rollouts.operator.install import install
-from kruise_rollouts.operator.installation import Installation, crd_objects, webhook_objects
-from kruise_rollouts.operator.options import Options
-from kruise_rollouts.operator.webhook_configurations import Target
-from kruise_rollouts.runtime.clock import LoopClock, cancelled, run_virtual
-from kruise_rollouts.runtime.leader import Elector
-from kruise_rollouts.sandbox.callers import AppCaller
-from kruise_rollouts.sandbox.direct import DirectApi
-from kruise_rollouts.sandbox.sandbox import Sandbox
+from kruise_rollouts.kube.objects import BATCH_RELEASE, DEPLOYMENT, LEASE
 
-from .failing_api import FailingApi
-from .on_sandbox import ADMIN, HOST
-from .stage import Stage, a_deployment, a_rollout, a_step
-
-STEPS = (a_step(2), a_step("50%"), a_step("100%"))
-LEASE_NS, LEASE_NAME = "default", "manager"
-
-
-class Cluster:
-    """A sandbox whose managers come and go."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-        self.caller = AppCaller(clock)
-        self.sandbox = Sandbox(clock, caller=self.caller)
-        api = DirectApi(self.sandbox.server, ADMIN, "kubectl/test")
-        self.stage = Stage(api, clock, "default", [])
-        self.running: list[asyncio.Task[Any]] = []
-
-    async def manager(self, elected_as: str = "") -> FailingApi:
-        """One more. `elected_as`: its identity; "" to act without asking."""
-        api = FailingApi(self.sandbox.api(), self.clock)
-        elector = None
-        if elected_as:
-            elector = Elector(api, self.clock, ns=LEASE_NS, name=LEASE_NAME, identity=elected_as)
-        assembly = Assembly(api, self.clock, Options(), elector=elector)
-        self.caller.register(HOST, assembly.app.respond)
-        task = asyncio.create_task(assembly.manager.run())
-        self.running.append(task)
-        api.killed = task.cancel
-        return api
-
-    async def begin(self) -> None:
-        """Ten pods of version-5 and a Healthy Rollout, with a manager."""
-        stage = self.stage
-        await stage.create(DEPLOYMENT, a_deployment())
-        await stage.create(ROLLOUT, a_rollout(steps=STEPS))
-        await stage.until_ready(10)
-        await stage.until_phase("Healthy")
-
-    async def finish(self) -> None:
-        """Approves what waits until the release is over; everything is as it was applied."""
-        for step in (1, 2):
-            await self.stage.until_paused(step, within=120)
-            await self.stage.approve()
-        await self.stage.until_phase("Healthy", within=120)
-        await self.stage.until_versions({"version-2": 10})
-        deployment = await self.stage.deployment()
-        assert not deployment["spec"].get("paused") and not deployment["spec"].get("minReadySeconds")
-        assert not [k for k in deployment["metadata"].get("annotations", {}) if "kruise.io" in k]
-
-
-def play(story: Callable[[Cluster], Awaitable[None]]) -> None:
-    async def run() -> None:
-        clock = LoopClock()
-        cluster = Cluster(clock)
-        await cluster.sandbox.start()
-        installation = Installation(Target(url=f"https://{HOST}"))
-        objects = (*crd_objects(installation), *webhook_objects(installation))
-        await install(cluster.sandbox.api(), clock, objects)
-        try:
-            await story(cluster)
-        finally:
-            await cancelled(*cluster.running)
-            await cluster.sandbox.stop()
-
-    run_virtual(run())
+from .on_sandbox import HOST
+from .sandbox_cluster import LEASE_NAME, Cluster, play
 
 
 @pytest.mark.slow

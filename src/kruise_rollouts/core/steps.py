@@ -117,7 +117,9 @@ def _paused(seen: RolloutSnapshot) -> Out:
         return stay(seen, message=message)
     message = f"{where(seen)}, and wait duration({duration} seconds) to enter the next step{_beyond(seen)}"
     since = seen.sub.last_update_time
-    if since is None:
+    if (
+        since is None or since > seen.now
+    ):  # somebody has set the clock back: who knows how long it lasts already
         return move(seen, replace(with_step(seen, last_update_time=seen.now), message=message))
     due = since + timedelta(seconds=duration)
     if seen.now < due:

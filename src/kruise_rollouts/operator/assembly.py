@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from kruise_rollouts.runtime.apply import Applier
 from kruise_rollouts.runtime.events import Recorder
 from kruise_rollouts.runtime.leader import Elector, FencedApi
 from kruise_rollouts.runtime.loop import Meter
-from kruise_rollouts.runtime.manager import Manager
+from kruise_rollouts.runtime.manager import Manager, StartFailed
 from kruise_rollouts.runtime.webhook import WebhookApp, WebhookServer
 
 from .controllers import Controllers, Informers, history_of, world_of
@@ -44,11 +45,14 @@ class Assembly:
         self.recorder = Recorder(
             api, clock, component=COMPONENT, instance=instance, uid_of=self.informers.uid_of
         )
+        self._restored = asyncio.Event()
+        for informer in self.informers.all:
+            informer.on_restored = self._restored.set
         applier = Applier(
             FencedApi(api, elector) if elector is not None else api,
             self.informers.caches,
             field_manager=FIELD_MANAGER,
-            may_write=(lambda: elector.leading) if elector is not None else (lambda: True),
+            may_write=lambda: (elector is None or elector.leading) and not self._restored.is_set(),
         )
         self.controllers = Controllers(
             self.world,
@@ -70,8 +74,15 @@ class Assembly:
             recorder=self.recorder,
             elector=elector,
             webhooks=(self.app, server_of(self.app) if server_of is not None else None),
-            tasks=tasks,
+            tasks=(*tasks, self._end_if_restored),
             admits_after=(self.informers.rollouts,),
+        )
+
+    async def _end_if_restored(self) -> None:
+        """Caches of before and after a restore, side by side, would have approvals acted on that are lost."""
+        await self._restored.wait()
+        raise StartFailed(
+            "the storage of the API server was restored from an earlier state: all is to be read anew"
         )
 
 

@@ -132,15 +132,16 @@ class Cache(Generic[T]):
         if gone:
             self._deleted.discard(gone)
 
-    def replace(self, objects: Iterable[T], resource_version: str, *, keep: Iterable[Key] = ()) -> None:
+    def replace(self, objects: Iterable[T], resource_version: str, *, keep: Iterable[Key] = ()) -> bool:
         """Makes the cache what a list at `resource_version` says, apart from what is newer.
 
-        Objects the list does not have are dropped; `keep`: those it has but that could not be read. A list older
-        than what the stream has told means that the server's storage was restored: then the list is the truth.
+        Objects the list does not have are dropped; `keep`: those it has but that could not be read. True if the
+        server's storage was restored: then the list is the truth, and what other caches hold may be void.
         """
+        objects = tuple(objects)
         listed = set(keep)
         uids = set()
-        restored = 0 < version(resource_version) < self._passed
+        restored = self._is_restored(objects, version(resource_version))
         for obj in objects:
             meta = obj.metadata
             key = (meta.namespace, meta.name)
@@ -156,6 +157,22 @@ class Cache(Generic[T]):
                 self.remove(ns, name, resource_version="" if restored else resource_version)
         self._deleted &= uids
         self._passed = version(resource_version)
+        return restored
+
+    def _is_restored(self, listed: Iterable[T], at: int) -> bool:
+        """Whether a list at version `at` is older than what the stream has told, or has an older object than that.
+
+        The latter is so if the restored server counts on from a higher version.
+        """
+        if 0 < at < self._passed:
+            return True
+        for obj in listed:
+            old = self.get(obj.metadata.namespace, obj.metadata.name)
+            if old is not None and old.metadata.uid == obj.metadata.uid:
+                known = version(old.metadata.resource_version)
+                if 0 < version(obj.metadata.resource_version) < known <= at:
+                    return True
+        return False
 
     # --- inside ----------------------------------------------------------------------------------------------
 

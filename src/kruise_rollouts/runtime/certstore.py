@@ -7,7 +7,6 @@ what is done with its caBundle is the caller's.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import ssl
 import tempfile
@@ -35,7 +34,9 @@ CHECK_SECONDS = (
     600.0  # between looks at the Secret: another replica may have renewed it; less than certs.OVERLAP
 )
 RETRY_SECONDS = 5.0
-CALM_SECONDS = 1.0  # between looks, however often somebody asks: others may be writing against us
+CALM_SECONDS = (
+    0.5  # after a look; doubles until nobody has asked for a while: others may be writing against us
+)
 RACES = 5
 
 
@@ -173,10 +174,12 @@ class CertKeeper:
 
     async def run(self) -> None:
         """Looks again and again until cancelled."""
-        pause = CHECK_SECONDS
+        pause, calm = CHECK_SECONDS, CALM_SECONDS
         while True:
-            with contextlib.suppress(TimeoutError):
+            try:
                 await within(self._clock, pause * self._rng.uniform(0.9, 1.0), self._asked.wait())
+            except TimeoutError:
+                calm = CALM_SECONDS
             self._asked.clear()
             try:
                 await self.ensure()
@@ -184,7 +187,8 @@ class CertKeeper:
             except (ApiError, OSError, msgspec.MsgspecError) as error:
                 log.warning("certificates could not be checked", error=str(error))
                 pause = RETRY_SECONDS
-            await self._clock.sleep(CALM_SECONDS)
+            await self._clock.sleep(calm)
+            calm = min(calm * 2, CHECK_SECONDS)
 
     def _serve(self, bundle: Bundle) -> None:
         """New connections get the new certificate; ssl reads it from files only."""

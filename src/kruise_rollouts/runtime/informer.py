@@ -20,6 +20,7 @@ from kruise_rollouts.kube.objects import Kind
 from kruise_rollouts.kube.protocols import Api, Clock
 
 from .cache import Cache, Handler, Index, Kept, version
+from .clock import cancelled, first_of
 from .log import log_of
 from .paging import PAGE, ListMeta, page_decoder, raw_page
 
@@ -103,6 +104,9 @@ class Informer(Generic[T]):
         self.kind = kind
         self.cache: Cache[T] = Cache(of, indexes, trim=trim)
         self.synced = asyncio.Event()
+        self.on_restored: Callable[[], None] = lambda: (
+            None
+        )  # told when the server's storage went back in time
         self.undecodable = 0  # objects that could not be read, since the start
         self._api = api
         self._clock = clock
@@ -114,6 +118,7 @@ class Informer(Generic[T]):
         self._page = page_decoder(of)
         self._version = ""  # where to resume the watch; "": list first
         self._told = 0  # events of the present watch
+        self._renewal = asyncio.Event()
         self._changes = 0  # those of them that are no bookmarks
         self._log = log.bind(kind=kind.kind, path=self._path)
 
@@ -121,12 +126,27 @@ class Informer(Generic[T]):
         """Calls `handler(old, new)` on every change of the cache; until `synced` that is the first list."""
         self.cache.subscribe(handler)
 
+    def renew(self) -> None:
+        """Watches over a fresh connection from now on: one that is dead, or behind, tells nothing in time."""
+        self._renewal.set()
+
     async def run(self) -> None:
         """Lists and watches until cancelled."""
         while True:
-            pause = await self._round()
-            if pause > 0:
-                await self._clock.sleep(pause)
+            self._renewal.clear()
+            turn = asyncio.ensure_future(self._turn())
+            asked = asyncio.ensure_future(self._renewal.wait())
+            try:
+                await first_of(turn, asked)
+                if turn.done():
+                    turn.result()
+            finally:
+                await cancelled(turn, asked)
+
+    async def _turn(self) -> None:
+        pause = await self._round()
+        if pause > 0:
+            await self._clock.sleep(pause)
 
     async def _round(self) -> float:
         """One list if needed, one watch; the seconds to pause before the next round."""
@@ -175,7 +195,9 @@ class Informer(Generic[T]):
                 break
             params["continue"] = meta.next_page
             await self._clock.sleep(0)
-        self.cache.replace(objects, meta.resource_version, keep=unread)
+        if self.cache.replace(objects, meta.resource_version, keep=unread):
+            self._log.error("the storage of the API server was restored from an earlier state")
+            self.on_restored()
         self._version = meta.resource_version
 
     def _read_page(self, body: bytes, objects: list[T], unread: list[tuple[str, str]]) -> ListMeta:

@@ -27,6 +27,8 @@ log = log_of(__name__)
 SYNC_SECONDS = 120.0
 STOP_SECONDS = 30.0
 FLUSH_SECONDS = 5.0
+YOUNG_SECONDS = 5.0  # a watch that is no older is not behind
+CATCH_UP_SECONDS = 1.0  # in which a fresh watch tells what was missed
 LINGER_SECONDS = 2.0  # API servers send reviews for a moment after we have said that we are not ready
 
 
@@ -35,6 +37,8 @@ class Source(Protocol):
 
     @property
     def synced(self) -> asyncio.Event: ...
+
+    def renew(self) -> None: ...
 
     async def run(self) -> None: ...
 
@@ -93,6 +97,7 @@ class Manager:
         self._tasks = tasks
         self._stop = asyncio.Event()
         self._admitting = False
+        self._settled_at = 0.0  # mono
 
     def stop(self) -> None:
         """Asks run() to end in good order."""
@@ -169,13 +174,14 @@ class Manager:
     def _settle(self) -> None:
         gc.collect()
         gc.freeze()  # what the caches hold now stays: the collector need not walk it ever again
+        self._settled_at = self._clock.mono()
         log.info("ready")
 
     async def _lead_until_stopped(self, background: Sequence[asyncio.Task[None]]) -> None:
         if self._elector is None:
             leading: Awaitable[None] = self._work()
         else:
-            leading = self._elector.run(self._work)
+            leading = self._elector.run(self._take_over)
         task = asyncio.ensure_future(leading)
         try:
             await self._first(asyncio.shield(task), background)
@@ -189,6 +195,14 @@ class Manager:
                 log.warning("some keys were not finished before the stop")
         finally:
             await cancelled(task)
+
+    async def _take_over(self) -> None:
+        """Begins with what the leader before has done last, even if what cut that one off cut our watches off too."""
+        if self._clock.mono() - self._settled_at > YOUNG_SECONDS:
+            for source in self._sources:
+                source.renew()
+            await self._clock.sleep(CATCH_UP_SECONDS)
+        await self._work()
 
     async def _work(self) -> None:
         """All controllers, until their queues are closed; then the Events they told are sent, still leading."""
