@@ -113,9 +113,14 @@ class Runner:
         registry = self._server.registry
         served = dict.fromkeys(r.storage for r in registry)
         for storage in served:
-            resource = registry.stored(storage) if storage not in self._ends else None
-            if resource is not None:
-                self._follow(storage, (storage[0], resource.kind))
+            resource = registry.stored(storage)
+            if resource is None:
+                continue
+            kind = (storage[0], resource.kind)
+            if resource.scale is not None:
+                self.world.scales[kind] = resource.scale.spec_path
+            if storage not in self._ends:
+                self._follow(storage, kind)
         for storage in [s for s in self._ends if s not in served]:
             self._ends.pop(storage)()
             self.world.forget(self._kinds.pop(storage))

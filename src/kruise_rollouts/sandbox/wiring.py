@@ -21,6 +21,7 @@ from kruise_rollouts.kube.objects import (
 from kruise_rollouts.runtime.controller import Key
 
 from .controllers import facts
+from .controllers.autoscaler import AUTOSCALER, Autoscalers, scalers_of
 from .controllers.daemonset import DaemonSets
 from .controllers.deployment import Deployments
 from .controllers.disruption import BUDGET, Disruptions, budgets_in, budgets_of
@@ -70,6 +71,7 @@ def wirings(nodes: Nodes, *, root_ca: str = "") -> tuple[Wiring, ...]:
         _endpoints(),
         _disruptions(),
         Wiring(NodeLifecycle(), {id_of(NODE): itself, id_of(POD): _on_dead_node}),
+        Wiring(Autoscalers(), {id_of(AUTOSCALER): itself}, any_kind=scalers_of),
         Wiring(Protection(CLAIM), {id_of(CLAIM): itself, id_of(POD): claims_of_pod}),
         Wiring(Protection(VOLUME), {id_of(VOLUME): itself}),
         _scheduler(),

@@ -52,6 +52,7 @@ class World:
         self._pod_by_uid: dict[str, Pod] = {}
         self._on_node: dict[str, dict[str, Pod]] = {}  # "": not bound yet
         self.served: dict[Id, str] = {}  # kinds there are, with what messages call their resource: "pods."
+        self.scales: dict[Id, str] = {}  # kinds that can be scaled, with the path of their replicas: "spec.replicas"
         self.refusals: dict[tuple[str, str, str], Refusal] = {}  # controller, namespace, name
 
     # -- feeding ----------------------------------------------------------------------------------
@@ -90,6 +91,7 @@ class World:
     def forget(self, kind: Id) -> None:
         """`kind` is no longer served."""
         self.served.pop(kind, None)
+        self.scales.pop(kind, None)
         for obj in tuple(self.of(kind)):
             self.remove(kind, obj)
 
