@@ -37,6 +37,15 @@ def test_a_new_object_gets_what_only_the_server_can_give() -> None:
     play(story)
 
 
+def test_a_null_in_a_map_of_texts_is_an_empty_text() -> None:
+    async def story(client: Client) -> None:
+        sent = {**a_map("a"), "metadata": {"name": "a", "labels": {"x": None}}, "data": {"k": None}}
+        made = await client.made(MAPS, sent)
+        assert (made["metadata"]["labels"], made["data"]) == ({"x": ""}, {"k": ""})
+
+    play(story)
+
+
 def test_a_generated_name_keeps_its_base() -> None:
     async def story(client: Client) -> None:
         names = {

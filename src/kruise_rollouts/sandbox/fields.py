@@ -225,6 +225,11 @@ class _Check:
             self.problems.append(f'unknown field "{_below(path, key)}"')
             return ABSENT if self.native else value
         if value is None:
+            if self.native and not node.properties:  # of a map: its values have a zero
+                if child.definition.endswith(".Quantity"):
+                    return "0"
+                if child.type == "string":
+                    return ""
             return ABSENT if self.native and not node.opaque else value
         below = _below(field, key) if key in node.known else field
         return self.value(value, child, _below(path, key), below, struct)

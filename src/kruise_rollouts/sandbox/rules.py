@@ -76,6 +76,14 @@ def _void(key: str, value: Json) -> bool:
     return value is None or (not value and key in _MAPS_AND_LISTS)
 
 
+def _spell_nulls(meta: JsonObject) -> None:
+    """A label or an annotation that is null is an empty text."""
+    for key in ("labels", "annotations"):
+        texts = meta.get(key)
+        if texts and None in texts.values():
+            meta[key] = {k: "" if v is None else v for k, v in texts.items()}
+
+
 def timestamp(now: datetime) -> str:
     """`now` as metadata writes it: whole seconds, Z."""
     return now.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -113,6 +121,7 @@ def first_version(resource: Resource, obj: JsonObject, ns: str) -> JsonObject:
     meta = {
         k: v for k, v in obj["metadata"].items() if k not in _SYSTEM and k not in _NOT_NEW and not _void(k, v)
     }
+    _spell_nulls(meta)
     if resource.namespaced:
         meta["namespace"] = ns
     if counts_generation(resource):
@@ -192,6 +201,7 @@ def _label_namespace(meta: JsonObject) -> None:
 def _kept(meta: JsonObject, was: JsonObject) -> JsonObject:
     """`meta` with the system's own fields as they were."""
     out = {k: v for k, v in meta.items() if k != "selfLink" and not _void(k, v)}
+    _spell_nulls(out)
     for key in _SYSTEM:
         if key in was:
             out[key] = was[key]
