@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from typing import Any
 
@@ -10,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from release_rules import Rules
-from release_stage import RELEASE_REF, ROLLOUT_REF, Stage, a_step
+from release_stage import DEPLOYMENT_REF, RELEASE_REF, ROLLOUT_REF, Stage, a_step
 from test_releases import LONG, QUICK, a_plan, a_stage, given_back, numbers, see_through
 
 from kruise_rollouts.api.keys import BatchState, ProgressingReason, ReleasePhase, RolloutPhase, StepState
 from kruise_rollouts.api.rollouts_v1beta1 import BatchRelease, Rollout
 from kruise_rollouts.core import batch, rolling, rollout, steps
+from kruise_rollouts.kube.effects import Patch
 
 a_number = st.integers(-5, 60) | st.integers(-(2**31), 2**31 - 1)
 a_word = st.sampled_from(
@@ -103,13 +105,43 @@ def test_a_status_with_any_values_neither_stops_nor_spins_a_release(
     play(**run)
 
 
-# Of ten thousand runs about one still ends with a BatchRelease left behind: a phase written by hand in the very moment
-# of a release's end. BY_HAND=10000 looks for it.
 @pytest.mark.slow
-@settings(LONG, max_examples=int(os.environ.get("BY_HAND", "500")))
+@settings(LONG, max_examples=int(os.environ.get("BY_HAND", "2000")))
 @a_run
 def test_many_more_statuses_with_any_values_stop_no_release(**run: Any) -> None:
     play(**run)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("first", "then"), [("Disabling", ""), ("Disabled", ""), ("Terminating", "Healthy"), ("", "Disabled")]
+)
+def test_a_phase_written_twice_at_any_moment_leaves_no_batch_release_behind(first: str, then: str) -> None:
+    for moment, between in itertools.product(range(0, 70, 3), range(8)):
+        stage, rules = a_stage(6, [a_step("50%"), a_step("100%")], ("25%", "25%"), moment * 100 + between)
+        rules.steps_count = rules.capacity_counts = False
+        stage.set_image(2)
+        for _ in range(moment):
+            if not stage.step() and not stage.pass_time():
+                stage.approve()
+        write_status(stage, ROLLOUT_REF, {"phase": first})
+        for _ in range(between):
+            stage.step()
+        write_status(stage, ROLLOUT_REF, {"phase": then})
+        see_through(stage)
+        given_back(stage, ("25%", "25%"), 2)
+
+
+def test_a_phase_written_by_hand_lets_no_held_pod_go() -> None:
+    stage, _ = a_stage(10, [a_step("20%"), a_step("100%")], ("25%", "25%"), 1)
+    stage.set_image(2)
+    stage.finish()
+    bare = {"metadata": {"annotations": {"rollouts.kruise.io/in-progressing": None}}}
+    stage.act(lambda: stage.native.apply(Patch(DEPLOYMENT_REF, bare)))
+    write_status(stage, ROLLOUT_REF, {"phase": ""})
+    stage.finish()
+    assert stage.sub["currentStepState"] == "StepPaused" and stage.sub["currentStepIndex"] == 1
+    assert stage.native.new()["spec"]["replicas"] == 2  # type: ignore[index]
 
 
 def play(plan: list[Any], limits: Any, edits: list[Any], seed: int) -> None:

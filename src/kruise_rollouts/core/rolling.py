@@ -215,7 +215,7 @@ def restart(seen: RolloutSnapshot) -> Out:
     return move(seen, with_progress(emptied, P.INITIALIZING, "Workload is continuous release", seen.now))
 
 
-def _unmarked(seen: RolloutSnapshot) -> Out | None:
+def unmarked(seen: RolloutSnapshot) -> Out | None:
     """A tool that replaced the workload dropped our mark, or admission was away: put it back, or say so."""
     assert seen.workload is not None
     writes = seen.workload.hold(seen.rollout.metadata.name, seen.sub.stable_revision)
@@ -324,7 +324,7 @@ ROLLING_CASES: tuple[Case, ...] = (
     approved_too_early,
     _rolled_back,
     _new_revision,
-    _unmarked,
+    unmarked,
     _out_of_range,
     _plan_changed,
     _paused,

@@ -17,6 +17,7 @@ from kruise_rollouts.api.keys import (
     ROLLOUT_FINALIZER,
     ConditionType,
     ProgressingReason,
+    ReleasePhase,
     RolloutPhase,
     TerminatingReason,
 )
@@ -27,7 +28,7 @@ from kruise_rollouts.core.finalise import finalise
 from kruise_rollouts.core.marks import look_again
 from kruise_rollouts.core.outcomes import Out, move, stay, tell, with_progress, with_sub
 from kruise_rollouts.core.problems import Problem, problem_of, with_stalled
-from kruise_rollouts.core.rolling import fresh_sub, is_ending, is_same_revision, plan_hash, progress
+from kruise_rollouts.core.rolling import fresh_sub, is_ending, is_same_revision, plan_hash, progress, unmarked
 from kruise_rollouts.core.snapshot import Reason, RolloutSnapshot
 from kruise_rollouts.core.tasks import is_ours
 from kruise_rollouts.kube.effects import Delete, Patch
@@ -122,11 +123,12 @@ def _disabled(seen: RolloutSnapshot) -> Out | None:
         return move(seen, replace(seen.status, phase=P.DISABLED, message="Rollout is disabled"))
     if not seen.rollout.spec.disabled:
         return None
-    if phase == P.DISABLED and not is_ours(seen):
+    # Held, but not begun: admission was faster than this status. Or begun, and the status written by hand since.
+    stands = is_ours(seen) or seen.own_release is not None
+    if phase == P.DISABLED and not stands:
         return stay(seen)
     conditions = without(seen.status.conditions, STALLED)
-    # Held, but not begun: admission was faster than this status.
-    busy = phase == P.PROGRESSING or is_ours(seen)
+    busy = phase == P.PROGRESSING or stands
     to, message = (
         (P.DISABLING, "Disabling rollout, release resources") if busy else (P.DISABLED, "Rollout is disabled")
     )
@@ -199,7 +201,7 @@ def _healthy(seen: RolloutSnapshot) -> Out:
             seen, with_progress(status, ProgressingReason.INITIALIZING, message, seen.now, fresh=True)
         )
     if sub is not None and is_same_revision(seen):
-        return _refreshed(seen)
+        return _tidied(seen) or _refreshed(seen)
     if is_unheld(seen):
         return _hold(seen)
     if not state.settled:
@@ -209,6 +211,24 @@ def _healthy(seen: RolloutSnapshot) -> Out:
         return move(seen, replace(status, message="workload deployment is completed"))
     told = f"revision {state.update_revision} is taken over without steps: {_why_no_steps(seen)}"
     return move(seen, status, notes=tell(seen, told, reason="ReleasedWithoutSteps", type_="Warning"))
+
+
+def _tidied(seen: RolloutSnapshot) -> Out | None:
+    """A release's BatchRelease although there is no release: a status written by hand has led here in the middle of one.
+
+    If it was told to finish, it does, and goes. If it, or what it has left, still holds the workload, the release
+    goes on: only people may let it out of its steps.
+    """
+    release = seen.own_release
+    if release is None or release.metadata.deletion_timestamp is not None:
+        return None
+    assert seen.workload is not None
+    is_over = release.status.phase == ReleasePhase.COMPLETED
+    if not is_over and release.spec.release_plan.batch_partition is None:
+        return stay(seen)
+    if is_over and not seen.workload.state.is_held:
+        return stay(seen, Delete(seen.release_ref, uid=release.metadata.uid))
+    return unmarked(seen)
 
 
 def is_unheld(seen: RolloutSnapshot) -> bool:
