@@ -274,6 +274,26 @@ def test_a_mark_copied_from_elsewhere_does_not_begin_a_release() -> None:
     assert "paused" not in admitted["spec"]
 
 
+def test_a_manifest_saved_in_the_middle_of_a_release_says_nothing_about_the_next_one() -> None:
+    """Its partition would let go of all pods at once."""
+    saved = {
+        keys.IN_PROGRESSING: MARK,
+        keys.DEPLOYMENT_STRATEGY: '{"rollingStyle":"Partition","partition":"100%"}',
+        keys.CONTROL_INFO: "{}",
+        "team": "a",
+    }
+    for version in ("v1", "v2"):
+        admitted, _ = admit(deployment("v1"), deployment(version, annotations=saved), rollout())
+        left = {k: v for k, v in annotations_of(admitted).items() if k != keys.IN_PROGRESSING}
+        assert left == {"team": "a"}
+    admitted, _ = admit(
+        deployment("v1", annotations={keys.DEPLOYMENT_STRATEGY: "own"}),
+        deployment("v2", annotations={**saved, keys.IN_PROGRESSING: ""}),
+        rollout(),
+    )
+    assert annotations_of(admitted)[keys.DEPLOYMENT_STRATEGY] == "own"
+
+
 def test_our_own_writes_pass() -> None:
     marks = {keys.IN_PROGRESSING: MARK}
     released = deployment("v2", paused=False)

@@ -9,7 +9,7 @@ import msgspec
 from kruise_rollouts.api.core import Pod
 from kruise_rollouts.api.rollouts_v1alpha1 import RolloutHistory
 from kruise_rollouts.api.rollouts_v1beta1 import Rollout
-from kruise_rollouts.core.history import KEPT, HistorySnapshot, decide_history
+from kruise_rollouts.core.history import KEPT, LISTED, HistorySnapshot, decide_history
 from kruise_rollouts.kube.effects import Create, Delete, Patch, Write
 
 PLAN = {"strategy": {"canary": {"steps": [{"weight": 20}]}}}
@@ -70,6 +70,15 @@ def test_a_record_is_completed_with_the_pods_of_each_step() -> None:
     assert status.body["status"]["phase"] == "completed"
     found = [[p["name"] for p in s.get("pods", ())] for s in status.body["status"]["canarySteps"]]
     assert found == [["a"], ["b", "c"]]
+
+
+def test_a_record_of_more_pods_than_an_object_has_room_for_lists_the_first_ones() -> None:
+    """S47."""
+    many = tuple(a_pod("p" * 58 + f"{nr:05}", str(1 + nr % 2)) for nr in range(10_000))
+    _, told = writes("Healthy", a_history("r1"), pods=many)
+    assert isinstance(told, Patch)
+    assert len(msgspec.json.encode(told.body)) < 1_200_000
+    assert sum(len(step["pods"]) for step in told.body["status"]["canarySteps"]) == LISTED
 
 
 def test_a_release_that_was_rolled_back_is_completed_too() -> None:

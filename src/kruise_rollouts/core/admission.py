@@ -90,10 +90,10 @@ def is_marked(deployment: Deployment) -> bool:
 
 
 def _enter(attempt: Attempt, rollout: Rollout) -> Verdict:
-    body: JsonObject = {}
-    if is_marked(attempt.new):  # copied from an object in a release; this one is in none
-        body = {"metadata": {"annotations": {keys.IN_PROGRESSING: None}}}
     new, old = attempt.new, attempt.old
+    body: JsonObject = {}
+    if is_marked(new):  # copied from an object in a release; this one is in none
+        body = {"metadata": {"annotations": _without_copies(new, old)}}
     if same_template(old.spec.template, new.spec.template) or rollout.spec.disabled:
         return Verdict(body)
     if new.replicas == 0:
@@ -108,15 +108,21 @@ def _enter(attempt: Attempt, rollout: Rollout) -> Verdict:
         if len(others) < len(active):
             return Verdict(body, (words.native_way_back(rollout),))
         return Verdict(refusal=words.several_versions(new, rollout, len(active)))
-    return Verdict(_held(new, rollout, others[0]), words.held(new, rollout))
+    return Verdict(_held(new, old, rollout, others[0]), words.held(new, rollout))
 
 
-def _held(new: Deployment, rollout: Rollout, stable: ReplicaSet) -> JsonObject:
+def _held(new: Deployment, old: Deployment, rollout: Rollout, stable: ReplicaSet) -> JsonObject:
     labels = {keys.STABLE_REVISION: hash_label(stable)}
     if not new.metadata.labels.get(keys.WORKLOAD_TYPE):
         labels[keys.WORKLOAD_TYPE] = keys.WorkloadType.DEPLOYMENT.value
-    marks = {keys.IN_PROGRESSING: encode(InProgressing(rollout.metadata.name))}
+    marks = {**_without_copies(new, old), keys.IN_PROGRESSING: encode(InProgressing(rollout.metadata.name))}
     return {"metadata": {"labels": labels, "annotations": marks}, "spec": {"paused": True}}
+
+
+def _without_copies(new: Deployment, old: Deployment) -> dict[str, str | None]:
+    """What a release keeps in annotations, as it was: a manifest saved in the middle of one says how far to go."""
+    wanted = {key: old.metadata.annotations.get(key) for key in ANNOTATIONS}
+    return _differing(wanted, new.metadata.annotations)
 
 
 def active_replica_sets(attempt: Attempt) -> list[ReplicaSet]:

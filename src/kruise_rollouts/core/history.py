@@ -36,6 +36,7 @@ from kruise_rollouts.kube.effects import Create, Decision, Delete, JsonObject, P
 from kruise_rollouts.kube.objects import ROLLOUT_HISTORY
 
 KEPT = 10  # records per Rollout
+LISTED = 4000  # pods per record, about 800 KiB: etcd takes objects of up to 1.5 MiB
 _SUFFIX = 6  # characters
 
 
@@ -96,14 +97,15 @@ def _record(seen: HistorySnapshot, rollout_id: str) -> RolloutHistorySpec:
 
 
 def _completed(history: RolloutHistory, seen: HistorySnapshot) -> tuple[Write, ...]:
-    """The plan as it was in the end, and the pods that each step was given."""
+    """The plan as it was in the end, and the pods that each step was given, as many as there is room for."""
     rollout_id = _id_of(history)
-    steps = tuple(
-        HistoryStep(index, _pods_of(seen.pods, rollout_id, index))
-        for index in range(1, len(seen.rollout.spec.strategy.steps) + 1)
-    )
+    steps, left = [], LISTED
+    for index in range(1, len(seen.rollout.spec.strategy.steps) + 1):
+        pods = _pods_of(seen.pods, rollout_id, index)[:left]
+        left -= len(pods)
+        steps.append(HistoryStep(index, pods))
     record = msgspec.to_builtins(_record(seen, rollout_id))
-    told = {"phase": HISTORY_COMPLETED, "canarySteps": msgspec.to_builtins(steps)}
+    told = {"phase": HISTORY_COMPLETED, "canarySteps": msgspec.to_builtins(tuple(steps))}
     ref = _ref(history)
     return (Patch(ref, {"spec": record}), Patch(ref, {"status": told}, subresource="status"))
 
