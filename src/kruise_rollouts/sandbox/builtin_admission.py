@@ -14,6 +14,7 @@ from kruise_rollouts.kube.errors import Cause, Details, Forbidden, NotFound
 from . import limit_range, quota, signing_requests
 from .pipeline import Attempt
 from .rules import SUFFIX_LETTERS
+from .runtime_classes import Rejected, with_runtime_class
 from .store import Store
 from .validation_cluster import SYSTEM_PRIORITIES
 from .webhooks import user_info
@@ -49,8 +50,11 @@ def mutate(attempt: Attempt, store: Store, random: Random) -> JsonObject | None:
     if attempt.resource.storage == PODS and attempt.operation == "CREATE":
         obj = limit_range.with_defaults(obj, store.list("", "limitranges", attempt.ns))
         obj = _with_service_account(attempt, obj, store, random)
-        obj = _with_priority(attempt, obj, store)
-        return _with_tolerations(obj)
+        obj = _with_tolerations(_with_priority(attempt, obj, store))
+        try:
+            return with_runtime_class(obj, store)
+        except Rejected as rejected:
+            raise forbidden(attempt, str(rejected)) from None
     if (
         attempt.resource.storage == PODS
         and attempt.old is not None

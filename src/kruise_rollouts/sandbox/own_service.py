@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from kruise_rollouts.kube.effects import JsonObject
 
-from .service_addresses import API_SERVER
+from .service_addresses import API_SERVER, NETWORK
 
 NAME = "kubernetes"
 HOST, PORT = "172.31.0.2", 6443  # on the network of the simulated nodes
@@ -31,7 +31,19 @@ SLICE: JsonObject = {
     "endpoints": [{"addresses": [HOST], "conditions": {"ready": True}}],
     "ports": _PORTS,
 }
+# Where addresses of Services come from.
+ADDRESSES: JsonObject = {
+    "metadata": {"name": NAME, "finalizers": ["networking.k8s.io/service-cidr-finalizer"]},
+    "spec": {"cidrs": [str(NETWORK)]},
+}
+READY: JsonObject = {
+    "type": "Ready",
+    "status": "True",
+    "reason": "",
+    "message": "Kubernetes Service CIDR is ready",
+}
 # Group and plural of each.
+CIDRS = ("networking.k8s.io", "servicecidrs")
 OBJECTS: tuple[tuple[str, str, JsonObject], ...] = (
     ("", "services", SERVICE),
     ("", "endpoints", ENDPOINTS),

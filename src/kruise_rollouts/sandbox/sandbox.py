@@ -26,7 +26,9 @@ from .kubelet import Nodes, node_lease, register
 from .logs import log_of_container
 from .quota_status import QuotaStatus
 from .request import SYSTEM, User
+from .resources import StorageKey
 from .reviews import Reviews
+from .rules import timestamp
 from .runner import Runner
 from .schemas import Schemas
 from .server import Server
@@ -98,12 +100,22 @@ class Sandbox:
             await self._ensure("coordination.k8s.io", "leases", NODE_LEASES, self._lease(name))
         for group, plural, body in own_service.OBJECTS:
             await self._ensure(group, plural, "default", body)
+        await self._ensure(*own_service.CIDRS, "", own_service.ADDRESSES)
+        await self._say_ready(own_service.CIDRS, own_service.NAME)
         await self.runner.start()
 
     def _lease(self, node: str) -> JsonObject:
         """What the kubelet of a node holds to say that it lives."""
         found = self.server.store.get("", "nodes", "", node)
         return node_lease(node, found["metadata"]["uid"] if found is not None else "", self.clock.now())
+
+    async def _say_ready(self, storage: StorageKey, name: str) -> None:
+        resource = self.server.registry.stored(storage)
+        if resource is None or (self.server.store.get(*storage, "", name) or {}).get("status"):
+            return
+        ready = {**own_service.READY, "lastTransitionTime": timestamp(self.clock.now())}
+        body = {"status": {"conditions": [ready]}}
+        await self.server.call("patch", resource, "", name, body, subresource="status")
 
     async def _ensure(self, group: str, plural: str, ns: str, body: JsonObject) -> None:
         resource = self.server.registry.find(group, "v1", plural)
