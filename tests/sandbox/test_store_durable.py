@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from kruise_rollouts.kube.errors import Gone
+from kruise_rollouts.runtime.clock import LoopClock, run_virtual
 from kruise_rollouts.sandbox.durable import LOG, SNAPSHOT, Journal
+from kruise_rollouts.sandbox.sandbox import Sandbox
 from kruise_rollouts.sandbox.store import Store
 
 
@@ -115,3 +117,34 @@ def test_nothing_that_was_answered_is_lost_to_a_kill(tmp_path: Path) -> None:
     assert set(answered) <= kept
     assert store.rv >= max(answered)
     assert json.loads((tmp_path / SNAPSHOT).read_bytes().splitlines()[-1])[0] == store.rv
+
+
+def test_tokens_and_addresses_of_pods_outlive_the_process(tmp_path: Path) -> None:
+    async def started(names: tuple[str, ...]) -> Sandbox:
+        sandbox = Sandbox(LoopClock(), nodes=1, data=tmp_path, token="t")
+        await sandbox.start()
+        pods = sandbox.server.registry.find("", "v1", "pods")
+        assert pods is not None
+        for name in names:
+            body = {"metadata": {"name": name}, "spec": {"containers": [{"name": "a", "image": "a"}]}}
+            await sandbox.clock.sleep(1)
+            await sandbox.server.call("create", pods, "default", "", body)
+        await sandbox.clock.sleep(3)
+        return sandbox
+
+    def addresses(sandbox: Sandbox) -> list[str]:
+        return [p["status"]["podIP"] for p in sandbox.server.store.list("", "pods", "default")]
+
+    async def main() -> None:
+        first = await started(("a", "b"))
+        token = first.access.signer.sign({"sub": "x"})
+        kept = addresses(first)
+        await first.stop()
+        second = await started(("c",))
+        assert second.access.signer.read(token) == {"sub": "x"}
+        assert addresses(second)[:2] == kept
+        assert len(set(addresses(second))) == 3
+        await second.stop()
+
+    run_virtual(main())
+    assert (tmp_path / "service-account.key").stat().st_mode & 0o077 == 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -30,7 +31,10 @@ _BINDINGS = {"rolebindings", "clusterrolebindings"}
 
 
 class Access:
-    """Authenticates and authorises the requests of one server. `tokens`: users by bearer token."""
+    """Authenticates and authorises the requests of one server. `tokens`: users by bearer token.
+
+    `key_file`: keeps what tokens of service accounts are signed with; None for nowhere.
+    """
 
     def __init__(
         self,
@@ -38,13 +42,14 @@ class Access:
         tokens: Mapping[str, User],
         *,
         enforce: bool = False,
+        key_file: Path | None = None,
         soon: Callable[[Callable[[], None]], None] = run_soon,
     ) -> None:
         self._parts = parts
         self._tokens = dict(tokens)
         self.enforce = enforce
         self.rbac = Rbac(parts.store)
-        self.signer = Signer()
+        self.signer = Signer(key_file)
         self._soon = soon
         self._unwritten = False
 

@@ -25,6 +25,7 @@ from .stages import NEVER, TERMINATE_DELAY, Knobs, PodRun, advance, delay_of
 NODE_NETWORK = ipaddress.ip_address("172.31.0.10")
 POD_NETWORK = ipaddress.ip_address("10.128.0.2")
 MAX_PODS = 10_000  # per node
+MAX_IPS = 1 << 22  # of pods, from the first on
 CROWD = 200  # pods starting at once
 DEFAULT_GRACE_SECONDS = 30
 LEASE_SECONDS = 40
@@ -64,6 +65,15 @@ class Nodes:
     def crowded(self) -> bool:
         """So many pods start now that their kubelets skip what will be out of date at once."""
         return len(self._starting) > CROWD
+
+    def reserve(self, ip: str) -> None:
+        """A pod from before this process has this IP."""
+        try:
+            taken = int(ipaddress.IPv4Address(ip))
+        except ValueError:
+            return
+        if int(POD_NETWORK) < taken < int(POD_NETWORK) + MAX_IPS:
+            self._next_ip = max(self._next_ip, taken)
 
     def gone(self, uid: str) -> None:
         """The pod is no more: its IP can be used again."""

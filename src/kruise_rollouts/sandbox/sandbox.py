@@ -37,6 +37,7 @@ from .store import Store
 from .tokens import open_id
 from .wiring import wirings
 
+KEY_FILE = "service-account.key"
 NODE_LEASES = "kube-node-lease"
 NAMESPACES = ("default", "kube-system", "kube-public", NODE_LEASES)
 
@@ -74,7 +75,12 @@ class Sandbox:
         self.admission = Admission(self.server.parts, caller)
         self.admission.install()
         self.token = token or secrets.token_hex(16)
-        self.access = Access(self.server.parts, {self.token: ADMIN}, enforce=rbac)
+        self.access = Access(
+            self.server.parts,
+            {self.token: ADMIN},
+            enforce=rbac,
+            key_file=data / KEY_FILE if data is not None else None,
+        )
         self.access.install()
         discovery = self.server.discovery
         self.server.hooks.documents |= open_id(self.access.signer, lambda: discovery.server_address)
@@ -82,6 +88,8 @@ class Sandbox:
         Reviews(self.server.parts, self.access).install()
         self.cleanup = CrdCleanup(self.server)
         self.nodes = Nodes(tuple(f"node-{i}" for i in range(nodes)), knobs)
+        for pod in store.list("", "pods"):
+            self.nodes.reserve((pod.get("status") or {}).get("podIP") or "")
         self.runner = Runner(self.server, clock, wirings(self.nodes, root_ca=root_ca), seed=seed)
 
     async def start(self) -> None:

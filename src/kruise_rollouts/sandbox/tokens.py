@@ -7,6 +7,7 @@ import binascii
 import hashlib
 from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -35,12 +36,37 @@ def _decode(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
+def _keep(file: Path, key: rsa.RSAPrivateKey) -> None:
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    part = file.with_suffix(".part")
+    part.touch(0o600)
+    part.write_bytes(pem)
+    part.replace(file)
+
+
 class Signer:
-    """Signs and reads tokens with a key made when it is first needed (that takes a moment)."""
+    """Signs and reads tokens with a key made when it is first needed (that takes a moment).
+
+    `file`: where the key is kept, so that tokens outlive the process; None for nowhere.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
 
     @cached_property
     def _key(self) -> rsa.RSAPrivateKey:
-        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        file = self._file
+        if file is not None and file.exists():
+            kept = serialization.load_pem_private_key(file.read_bytes(), None)
+            if not isinstance(kept, rsa.RSAPrivateKey):
+                raise ValueError(f"{file} is no key that tokens can be signed with")
+            return kept
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        if file is not None:
+            _keep(file, key)
+        return key
 
     @cached_property
     def key_id(self) -> str:
