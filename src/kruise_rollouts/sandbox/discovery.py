@@ -90,7 +90,7 @@ class Discovery:
         if parts in (["version"], ["api"]) or (len(parts) > 1 and parts != ["apis", parts[1]]):
             if len(parts) > 1 and not self._registry.of("" if parts[0] == "api" else parts[1], parts[-1]):
                 raise no_such_path()
-            if request.method not in ("GET", "HEAD"):
+            if request.method != "GET":
                 raise not_allowed()
         accept = request.headers.get("accept", "")
         if parts == ["version"]:
