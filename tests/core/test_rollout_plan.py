@@ -10,7 +10,7 @@ import pytest
 
 from kruise_rollouts.api.apps import Deployment
 from kruise_rollouts.api.rollouts_v1beta1 import BatchRelease, Rollout
-from kruise_rollouts.core.rolling import _replanned
+from kruise_rollouts.core.replan import replanned
 from kruise_rollouts.core.snapshot import RolloutSnapshot
 from kruise_rollouts.core.strategies.partition import STRATEGY
 from kruise_rollouts.core.workloads.deployment import PartitionedDeployment
@@ -54,4 +54,4 @@ def seen(old: list[Any], batch: int, new: list[Any], index: int) -> RolloutSnaps
 def test_a_changed_plan_goes_on_with_the_step_that_fits(
     old: list[Any], batch: int, new: list[Any], index: int, target: int
 ) -> None:
-    assert _replanned(seen(old, batch, new, index)) == target
+    assert replanned(seen(old, batch, new, index)) == target

@@ -233,6 +233,19 @@ def test_what_is_useless_is_accepted_with_a_warning(new: rollouts_v1beta1.Rollou
     assert len(found) == 1 and words in found[0] and len(found[0]) <= 250
 
 
+@pytest.mark.parametrize(
+    ("now", "phase", "warned"),
+    [("20%", "Progressing", True), ("60%", "Progressing", False), ("20%", "Healthy", False)],
+)
+def test_a_step_in_progress_that_becomes_smaller_is_warned_of(now: str, phase: str, warned: bool) -> None:
+    old, new = (rollout({"replicas": r}, {"replicas": "100%"}) for r in ("50%", now))
+    status = {"phase": phase, "canaryStatus": {"currentStepIndex": 1}}
+    stored = msgspec.structs.replace(old, status=msgspec.convert(status, rollouts_v1beta1.RolloutStatus))
+    found = advice_of(new, stored)
+    assert any("step 1 is in progress and becomes smaller (50% to 20%)" in w for w in found) is warned
+    assert all(len(w) <= 250 for w in found)
+
+
 def test_applying_the_same_rollout_again_warns_of_nothing() -> None:
     new = rollout({"replicas": 1, "pause": {"duration": -1}})
     assert advice_of(new, new) == ()

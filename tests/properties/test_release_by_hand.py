@@ -29,7 +29,9 @@ a_condition = st.fixed_dictionaries(
         "type": st.sampled_from(["Progressing", "Terminating", "Succeeded", "Stalled", "Odd"]),
         "status": st.sampled_from(["True", "False", "Unknown", ""]),
         "reason": st.sampled_from(["", "Odd", "InTerminating", *ProgressingReason]),
-        "message": st.just(""),
+        "message": a_word,
+        "lastUpdateTime": a_time,
+        "lastTransitionTime": a_time,
     }
 )
 a_sub_status = st.fixed_dictionaries(
@@ -45,6 +47,9 @@ a_sub_status = st.fixed_dictionaries(
         "podTemplateHash": a_word,
         "observedRolloutID": a_word,
         "canaryReplicas": a_number,
+        "canaryReadyReplicas": a_number,
+        "observedWorkloadGeneration": a_number,
+        "message": a_word,
         "stableRevision": a_word,
     },
 )
@@ -55,7 +60,10 @@ a_rollout_status = st.fixed_dictionaries(
         "message": a_word,
         "conditions": st.lists(a_condition, max_size=3),
         "canaryStatus": st.none() | a_sub_status,
+        "blueGreenStatus": st.none() | st.just({"currentStepIndex": 1, "currentStepState": "StepPaused"}),
         "currentStepIndex": a_number,
+        "currentStepState": a_word,
+        "observedGeneration": a_number,
     },
 )
 a_release_status = st.fixed_dictionaries(
@@ -64,8 +72,19 @@ a_release_status = st.fixed_dictionaries(
         "phase": a_word,
         "conditions": st.lists(a_condition, max_size=2),
         "canaryStatus": st.fixed_dictionaries(
-            {}, optional={"batchState": a_word, "currentBatch": a_number, "updatedReplicas": a_number}
+            {},
+            optional={
+                "batchState": a_word,
+                "batchReadyTime": a_time,
+                "currentBatch": a_number,
+                "updatedReplicas": a_number,
+                "updatedReadyReplicas": a_number,
+            },
         ),
+        "message": a_word,
+        "collisionCount": a_number,
+        "observedGeneration": a_number,
+        "stableRevision": a_word | st.just("h1"),
         "updateRevision": a_word,
         "observedReleasePlanHash": a_word,
         "observedRolloutID": a_word,
@@ -155,6 +174,33 @@ def play(plan: list[Any], limits: Any, edits: list[Any], seed: int) -> None:
         write_status(stage, ref, status)
     see_through(stage)
     given_back(stage, limits, 2)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ({"phase": "Odd"}, "phase 'Odd' is not one; the Rollout begins anew"),
+        (
+            {"canaryStatus": {"currentStepState": "Odd"}},
+            "currentStepState 'Odd' is not a state; step 1 begins again",
+        ),
+        ({"canaryStatus": {"currentStepIndex": 77}}, "currentStepIndex 77 is not a step of the plan"),
+        ({"canaryStatus": {"nextStepIndex": 77}}, "nextStepIndex 77 is ignored"),
+        ({"conditions": []}, "the status does not say how far the release is"),
+        ({"canaryStatus": None}, "the status does not say how far the release is"),
+    ],
+)
+def test_a_status_that_cannot_be_followed_is_told_of_and_the_release_goes_on(status: Any, words: str) -> None:
+    stage, _ = a_stage(10, [a_step("20%"), a_step("100%")], ("25%", "25%"), 1)
+    stage.set_image(2)
+    stage.finish()
+    write_status(stage, ROLLOUT_REF, status)
+    stage.finish()
+    warnings = [n for n in stage.notes if n.type == "Warning" and words in n.message]
+    assert len(warnings) == 2, "once on the Rollout and once on the workload"
+    assert stage.sub["currentStepState"] == "StepPaused"
+    see_through(stage)
+    given_back(stage, ("25%", "25%"), 2)
 
 
 # --- the tables tell the truth -------------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from kruise_rollouts.api.int_or_percent import scaled
+from kruise_rollouts.api.int_or_percent import is_percent, scaled
+from kruise_rollouts.api.keys import RolloutPhase
 from kruise_rollouts.api.rollouts_v1beta1 import BlueGreenStrategy, CanaryStrategy, Rollout, Style, style_of
 
 # Kinds this version moves; for the others a Rollout is stored and shown, but does nothing.
@@ -24,7 +25,26 @@ def advice_of(new: Rollout, old: Rollout | None) -> tuple[str, ...]:
     if strategy is not None:
         found += _about_steps(strategy)
         found += _about_fields(strategy, style_of(new.spec))
+    if old is not None and old.status.phase == RolloutPhase.PROGRESSING:
+        found += _about_progress(new, old)
     return tuple(found)
+
+
+def _about_progress(new: Rollout, old: Rollout) -> list[str]:
+    """A plan that is changed in the middle of a release."""
+    sub, before, after = old.status.active, old.spec.strategy.steps, new.spec.strategy.steps
+    index = 0 if sub is None else sub.current_step_index
+    if not 1 <= index <= min(len(before), len(after)):
+        return []
+    was, now = before[index - 1].replicas, after[index - 1].replicas
+    if was is None or now is None or is_percent(was) != is_percent(now):
+        return []
+    if (scaled(now, 100, up=True) or 0) >= (scaled(was, 100, up=True) or 0):
+        return []
+    return [
+        f"step {index} is in progress and becomes smaller ({was} to {now}): no pod goes back to the old version,"
+        " and its pause begins again"
+    ]
 
 
 def _about_workload(new: Rollout) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from kruise_rollouts.core.outcomes import Out, stay, with_sub
+from kruise_rollouts.core.outcomes import Out, seen_with, stay, with_sub
 from kruise_rollouts.core.snapshot import HAND_BACK, Reason, RolloutSnapshot, Task
 from kruise_rollouts.core.tasks import Todo, todo
 
@@ -23,8 +23,7 @@ def finalise(seen: RolloutSnapshot, reason: Reason) -> Out | None:
     if sub is None or sub.finalising_step == task:
         return stay(seen, *what.writes)
     changed = replace(sub, finalising_step=str(task), last_update_time=seen.now)
-    held = replace(seen, rollout=replace(seen.rollout, status=with_sub(seen, changed)))
-    return stay(held, *what.writes)
+    return stay(seen_with(seen, with_sub(seen, changed)), *what.writes)
 
 
 def lacking(seen: RolloutSnapshot, reason: Reason) -> tuple[Task, Todo] | None:

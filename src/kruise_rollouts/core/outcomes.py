@@ -32,6 +32,11 @@ def move(seen: RolloutSnapshot, status: RolloutStatus, *writes: Write, notes: tu
     return Decision(status, writes, notes=notes)
 
 
+def seen_with(seen: RolloutSnapshot, status: RolloutStatus) -> RolloutSnapshot:
+    """What the next decision will see once `status` is decided."""
+    return replace(seen, rollout=replace(seen.rollout, status=status))
+
+
 def with_sub(seen: RolloutSnapshot, sub: SubStatus | None) -> RolloutStatus:
     """The status with `sub` in place of the sub-status."""
     if seen.strategy is None:

@@ -13,7 +13,6 @@ from typing import TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from kruise_rollouts.api.hashes import rollout_hash
 from kruise_rollouts.api.keys import (
     ROLLBACK_IN_BATCH,
     ConditionType,
@@ -25,7 +24,6 @@ from kruise_rollouts.api.rollouts_v1beta1 import (
     BlueGreenStatus,
     CanaryStatus,
     Condition,
-    RolloutStatus,
     Style,
 )
 from kruise_rollouts.core.child_release import mirrored, relabel, rollout_id
@@ -36,6 +34,7 @@ from kruise_rollouts.core.outcomes import (
     move,
     natural_next,
     pods_of,
+    seen_with,
     stay,
     tell,
     with_progress,
@@ -43,8 +42,9 @@ from kruise_rollouts.core.outcomes import (
     with_sub,
 )
 from kruise_rollouts.core.rejected import forget, held_message, is_rejected, remember
+from kruise_rollouts.core.replan import jumped, plan_changed, plan_hash, step_so_far, with_advice
 from kruise_rollouts.core.snapshot import Reason, RolloutSnapshot, SubStatus
-from kruise_rollouts.core.steps import approved_too_early, enter, take_step
+from kruise_rollouts.core.steps import approved_too_early, take_step
 
 P = ProgressingReason
 PAUSED_MESSAGE = "Rollout has been paused, you can resume it by kube-cli"
@@ -57,7 +57,9 @@ def progress(seen: RolloutSnapshot) -> Out:
     condition = seen.status.condition(ConditionType.PROGRESSING)
     row = REASONS.get(condition.reason if condition is not None else "")
     if row is None or (seen.status.active is None and row.take is not _initializing):
-        return move(seen, with_progress(seen.status, P.INITIALIZING, "Rollout is in Progressing", seen.now))
+        told = "the status does not say how far the release is; it begins anew with what is seen"
+        status = with_progress(seen.status, P.INITIALIZING, "Rollout is in Progressing", seen.now)
+        return move(seen, status, notes=tell(seen, told, reason="StatusInvalid", type_="Warning"))
     return row.take(seen)
 
 
@@ -118,17 +120,6 @@ def fresh_sub(seen: RolloutSnapshot, *, completed: bool = False) -> SubStatus:
     )
     told = seen_with(seen, replace(seen.status, canary_status=None, blue_green_status=None))
     return replace(made, observed_rollout_id=rollout_id(told))
-
-
-def plan_hash(seen: RolloutSnapshot) -> str:
-    """The hash of the plan as it is now; "" without a strategy."""
-    strategy = seen.rollout.spec.strategy.active
-    return rollout_hash(strategy) if strategy is not None else ""
-
-
-def seen_with(seen: RolloutSnapshot, status: RolloutStatus) -> RolloutSnapshot:
-    """What the next decision will see once `status` is decided."""
-    return replace(seen, rollout=replace(seen.rollout, status=status))
 
 
 def is_same_revision(seen: RolloutSnapshot) -> bool:
@@ -243,72 +234,15 @@ def _out_of_range(seen: RolloutSnapshot) -> Out | None:
     held = index == 0 and seen.sub.current_step_state in (StepState.PAUSED, StepState.READY)
     if 1 <= index <= last or held:
         return None
-    kept = min(max(index, 1), last)
+    kept = step_so_far(seen)
     told = f"currentStepIndex {index} is not a step of the plan; going on with step {kept} of {last}"
-    state = StepState.PAUSED if index > last else StepState.BEFORE_UPGRADE
     sub = with_step(
-        seen, current_step_index=kept, next_step_index=natural_next(kept, last), current_step_state=state
+        seen,
+        current_step_index=kept,
+        next_step_index=natural_next(kept, last),
+        current_step_state=StepState.BEFORE_UPGRADE,
     )
-    return move(seen, _with_advice(sub, told, seen), notes=tell(seen, told, type_="Warning"))
-
-
-def _with_advice(status: RolloutStatus, told: str, seen: RolloutSnapshot) -> RolloutStatus:
-    """`told` on the condition Progressing, where it stays: a step's own words soon replace status.message."""
-    condition = Condition(type=ConditionType.PROGRESSING, status="True", reason=P.IN_ROLLING, message=told)
-    return replace(status, conditions=set_condition(status.conditions, condition, seen.now))
-
-
-def _plan_changed(seen: RolloutSnapshot) -> Out | None:
-    wanted, sub = plan_hash(seen), seen.sub
-    if sub.rollout_hash == wanted:
-        return None
-    if not sub.rollout_hash or sub.current_step_index == 0:
-        return move(seen, with_step(seen, rollout_hash=wanted))
-    target = _replanned(seen)
-    told = tell(seen, f"the plan was changed; going on with step {target} of {len(seen.steps)}")
-    taken = seen_with(seen, with_step(seen, rollout_hash=wanted, last_update_time=seen.now))
-    if target == sub.next_step_index:
-        status = with_step(taken, current_step_state=StepState.READY)
-        return replace(move(seen, status), notes=told)
-    return replace(_land(taken, target), notes=told)
-
-
-def _replanned(seen: RolloutSnapshot) -> int:
-    """The step of the changed plan that fits the pods already asked for, 1-based."""
-    release = seen.own_release
-    assert seen.workload is not None
-    if release is None or release.spec.release_plan.batch_partition is None:
-        return 1
-    batches, partition = release.spec.release_plan.batches, release.spec.release_plan.batch_partition
-    if not 0 <= partition < len(batches):
-        return 1
-    asked = seen.workload.planned(batches[partition].canary_replicas)
-    count, current = len(seen.steps), seen.sub.current_step_index
-    order = [current] if 1 <= current <= count else []
-    order += [i for i in range(1, count + 1) if i != current]
-    fitting = (i for i in order if seen.workload.planned(seen.steps[i - 1].replicas or 0) >= asked)
-    return next(fitting, order[-1])
-
-
-def _jumped(seen: RolloutSnapshot) -> Out | None:
-    sub, last = seen.sub, len(seen.steps)
-    natural = natural_next(sub.current_step_index, last)
-    if sub.next_step_index == natural or sub.current_step_state == StepState.COMPLETED:
-        return None
-    target = sub.next_step_index
-    if 1 <= target <= last:
-        told = f"jump from step {sub.current_step_index} to step {target} of {last}"
-        return replace(_land(seen, target), notes=tell(seen, told))
-    told = f"nextStepIndex {target} is ignored: the plan has the steps 1 to {last}"
-    status = _with_advice(with_step(seen, next_step_index=natural), told, seen)
-    return move(seen, status, notes=tell(seen, told, type_="Warning"))
-
-
-def _land(seen: RolloutSnapshot, target: int) -> Out:
-    assert seen.workload is not None
-    there = seen.workload.planned(seen.steps[target - 1].replicas or 0) == seen.sub.updated_replicas
-    begun = seen.sub.current_step_index > 0
-    return enter(seen, target, StepState.TRAFFIC_ROUTING if there and begun else StepState.BEFORE_UPGRADE)
+    return move(seen, with_advice(sub, told, seen), notes=tell(seen, told, type_="Warning"))
 
 
 def _renamed(seen: RolloutSnapshot) -> Out | None:
@@ -326,10 +260,10 @@ ROLLING_CASES: tuple[Case, ...] = (
     _new_revision,
     unmarked,
     _out_of_range,
-    _plan_changed,
+    plan_changed,
     _paused,
     _renamed,
-    _jumped,
+    jumped,
 )
 
 

@@ -26,9 +26,10 @@ from kruise_rollouts.core.child_release import rollout_id
 from kruise_rollouts.core.conditions import STALLED, set_condition, without
 from kruise_rollouts.core.finalise import finalise
 from kruise_rollouts.core.marks import look_again
-from kruise_rollouts.core.outcomes import Out, move, stay, tell, with_progress, with_sub
+from kruise_rollouts.core.outcomes import Out, move, seen_with, stay, tell, with_progress, with_sub
 from kruise_rollouts.core.problems import Problem, problem_of, with_stalled
-from kruise_rollouts.core.rolling import fresh_sub, is_ending, is_same_revision, plan_hash, progress, unmarked
+from kruise_rollouts.core.replan import plan_hash
+from kruise_rollouts.core.rolling import fresh_sub, is_ending, is_same_revision, progress, unmarked
 from kruise_rollouts.core.snapshot import Reason, RolloutSnapshot
 from kruise_rollouts.core.tasks import is_ours
 from kruise_rollouts.kube.effects import Delete, Patch
@@ -59,13 +60,9 @@ def _observed(seen: RolloutSnapshot, status: RolloutStatus) -> RolloutStatus:
     if sub is None or seen.workload is None or seen.strategy is None or not changed:
         return status
     generation = seen.workload.state.generation
-    if sub.observed_workload_generation == generation or not is_same_revision(_with(seen, status)):
+    if sub.observed_workload_generation == generation or not is_same_revision(seen_with(seen, status)):
         return status
     return seen.strategy.with_sub(status, replace(sub, observed_workload_generation=generation))
-
-
-def _with(seen: RolloutSnapshot, status: RolloutStatus) -> RolloutSnapshot:
-    return replace(seen, rollout=replace(seen.rollout, status=status))
 
 
 # Before any phase -------------------------------------------------------------------------------------------------
@@ -176,14 +173,17 @@ def _stalled(seen: RolloutSnapshot) -> Out | None:
 
 def _by_phase(seen: RolloutSnapshot) -> Out | None:
     row = PHASES.get(seen.status.phase)
-    return row.take(seen) if row is not None else _initial(seen)
+    if row is not None:
+        return row.take(seen)
+    told = f"phase {seen.status.phase!r} is not one; the Rollout begins anew with what it sees"
+    notes = tell(seen, told, reason="StatusInvalid", type_="Warning")
+    return move(seen, replace(seen.status, phase=P.INITIAL), notes=notes)
 
 
 # Phases -----------------------------------------------------------------------------------------------------------
 
 
 def _initial(seen: RolloutSnapshot) -> Out:
-    """Also the way out of a phase that nobody knows: a status edited by hand begins anew."""
     assert seen.workload is not None
     if writes := seen.workload.adopt():
         return stay(seen, *writes)

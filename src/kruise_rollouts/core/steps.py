@@ -12,7 +12,7 @@ from datetime import timedelta
 from msgspec import Struct
 from msgspec.structs import replace
 
-from kruise_rollouts.api.keys import EventReason, ProgressingReason, StepState
+from kruise_rollouts.api.keys import ProgressingReason, StepState
 from kruise_rollouts.core.child_release import align, has_reached, mirrored
 from kruise_rollouts.core.outcomes import (
     Out,
@@ -45,7 +45,7 @@ def _unknown(seen: RolloutSnapshot) -> Out:
     state = seen.sub.current_step_state
     told = f"currentStepState {state!r} is not a state; step {seen.sub.current_step_index} begins again"
     status = with_step(seen, current_step_state=S.BEFORE_UPGRADE, last_update_time=seen.now)
-    return move(seen, status, notes=tell(seen, told, reason=EventReason.PROGRESSING, type_="Warning"))
+    return move(seen, status, notes=tell(seen, told, reason="StatusInvalid", type_="Warning"))
 
 
 def _before_upgrade(seen: RolloutSnapshot) -> Out:
