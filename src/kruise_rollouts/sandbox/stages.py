@@ -23,6 +23,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -38,6 +39,7 @@ PULL_BACKOFF_SECONDS = 10.0  # ErrImagePull turns into ImagePullBackOff
 CRASH_BACKOFF_FIRST, CRASH_BACKOFF_LONGEST = 10.0, 300.0  # seconds
 NEVER = math.inf
 
+_SLEEP = re.compile(r"(?:(?:/bin/)?(?:ba)?sh -c )?(?:/bin/)?sleep (\d+(?:\.\d+)?)")
 _PAUSE = re.compile(r"(^|/)pause(:|@|$)")
 _DELAY = re.compile(r"([0-9]*\.?[0-9]+)\s*(ms|s|m|h)?")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
@@ -193,10 +195,19 @@ def _exit_after(pod: JsonObject, knobs: Knobs) -> float:
     notes = facts.annotations_of(pod)
     owner = facts.controller_of(pod)
     ends = owner is not None and owner.get("kind") == "Job" and not _pauses(pod)
-    default = knobs.job_seconds if ends else NEVER
+    default = max((knobs.job_seconds, *_sleeps(pod))) if ends else NEVER
     if notes.get(CRASH_LOOP) == "true":
         default = 1.0
     return delay_of(notes.get(EXIT_AFTER), default)
+
+
+def _sleeps(pod: JsonObject) -> Iterator[float]:
+    """Seconds that containers are told to sleep."""
+    for container in facts.spec(pod).get("containers") or ():
+        words = [*(container.get("command") or ()), *(container.get("args") or ())]
+        found = _SLEEP.fullmatch(" ".join(words))
+        if found:
+            yield float(found[1])
 
 
 def _pauses(pod: JsonObject) -> bool:

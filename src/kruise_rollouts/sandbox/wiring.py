@@ -22,6 +22,7 @@ from kruise_rollouts.runtime.controller import Key
 
 from .controllers import facts
 from .controllers.autoscaler import AUTOSCALER, Autoscalers, scalers_of
+from .controllers.cronjob import CRON_JOB, CronJobs
 from .controllers.daemonset import DaemonSets
 from .controllers.deployment import Deployments
 from .controllers.disruption import BUDGET, Disruptions, budgets_in, budgets_of
@@ -66,6 +67,7 @@ def wirings(nodes: Nodes, *, root_ca: str = "") -> tuple[Wiring, ...]:
         _stateful_sets(),
         _daemon_sets(),
         Wiring(Jobs(), {id_of(JOB): itself, id_of(POD): controller_of(JOB)}, refused=_pod_refused(JOB)),
+        Wiring(CronJobs(), {id_of(CRON_JOB): itself, id_of(JOB): controller_of(CRON_JOB)}),
         Wiring(GarbageCollector(), {}, any_kind=concerned, keys_per_turn=16),
         _namespaces(root_ca),
         _endpoints(),
