@@ -55,6 +55,7 @@ async def test_a_rollout_and_its_deployment_made_together(stage: Stage) -> None:
 
 @scenario
 async def test_a_rollout_made_while_a_native_update_runs(stage: Stage) -> None:
+    """S04."""
     slow = {"metadata": {"annotations": {"sim/ready-delay": "2s"}}}
     await ten_plain_pods(stage)
     await stage.set_version("version-2")

@@ -40,6 +40,7 @@ async def until_labelled(stage: Stage, rollout_id: str, batches: dict[str, int])
 @pytest.mark.parametrize("where", ["labels", "annotations"])
 @scenario
 async def test_each_batch_has_its_number_on_its_pods(stage: Stage, where: str) -> None:
+    """S13: the id is read from a label and from an annotation."""
     await with_id(stage, "1", where)
     for step in range(1, 5):
         await stage.until_paused(step)

@@ -89,6 +89,33 @@ def test_a_manager_that_is_killed_again_and_again_still_ends_the_release(tmp_pat
     asyncio.run(run())
 
 
+def test_while_no_manager_runs_only_new_versions_of_released_workloads_wait(tmp_path: Path) -> None:
+    """S01: what no Rollout refers to is never affected, and scaling passes; the refusal names our webhook."""
+
+    async def run() -> None:
+        manager = OwnManager(tmp_path)
+        async with a_stage() as stage, managing(manager):
+            await begin(stage, replicas=4)
+            await stage.create(DEPLOYMENT, a_deployment("plain", 2))
+            await stage.until_ready(2, "plain")
+            manager.kill()
+            asked = stage.clock.mono()
+            await stage.set_version("version-2", "plain")
+            assert stage.clock.mono() - asked < 5
+            await stage.until_versions({"version-2": 2}, "plain")
+            with pytest.raises(ApiError, match=r"mdeployment\.kb\.io"):
+                await stage.set_version("version-2")
+            await stage.scale(5)
+            await stage.patch(DEPLOYMENT, "busybox", {"metadata": {"labels": {"team": "a"}}})
+            await stage.until_versions({"version-5": 5})
+            await manager.start()
+            await stage.set_version("version-2")
+            await stage.until_paused(1)
+            assert await stage.versions() == {"version-5": 4, "version-2": 1}
+
+    asyncio.run(run())
+
+
 def test_the_second_manager_goes_on_when_the_first_is_killed(tmp_path: Path) -> None:
     """S43."""
 

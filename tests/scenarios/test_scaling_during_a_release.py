@@ -72,6 +72,7 @@ async def test_scaling_while_it_is_rolled_back(stage: Stage, replicas: int) -> N
 
 @scenario
 async def test_scaling_to_nothing_and_back_in_the_middle(stage: Stage) -> None:
+    """S57."""
     await at_step(stage, 2, *HALVES)
     await stage.scale(0)
     await stage.until_versions({})
@@ -85,6 +86,7 @@ async def test_scaling_to_nothing_and_back_in_the_middle(stage: Stage) -> None:
 
 @scenario
 async def test_scaling_to_nothing_and_back_with_a_template_that_has_not_begun(stage: Stage) -> None:
+    """S08."""
     await begin(stage, *HALVES)
     await stage.scale(0)
     await stage.until_versions({})
@@ -101,6 +103,7 @@ async def test_scaling_to_nothing_and_back_with_a_template_that_has_not_begun(st
 
 @scenario
 async def test_an_autoscaler_that_swings_at_every_step(stage: Stage) -> None:
+    """S54."""
     await at_step(stage, 1, *HALVES)
     for step, percent in ((1, 20), (2, 50)):
         await stage.until_paused(step)

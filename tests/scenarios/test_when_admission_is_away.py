@@ -51,6 +51,7 @@ async def ends_in_steps(stage: Stage, version: str) -> None:
 
 @scenario
 async def test_a_new_version_that_nobody_held_is_held_by_the_controller(stage: Stage) -> None:
+    """S02."""
     await begin(stage)
     await unseen(stage, template_patch("busybox", "version-2"))
     await ends_in_steps(stage, "version-2")
