@@ -68,11 +68,13 @@ def _finish(seen: RolloutSnapshot, release: BatchRelease, reason: Reason) -> tup
     return (Patch(seen.release_ref, body),)
 
 
-def _release_control(seen: RolloutSnapshot, _: Reason) -> Todo | None:
+def _release_control(seen: RolloutSnapshot, reason: Reason) -> Todo | None:
     release = seen.own_release
     if release is None:
         return None
     going = release.metadata.deletion_timestamp is not None
+    if going and release.status.phase == ReleasePhase.COMPLETED and reason is not Reason.CONTINUOUS:
+        return None  # it is gone in a moment, and nothing but another release needs its name
     writes = () if going else (Delete(seen.release_ref, uid=release.metadata.uid),)
     return Todo("the BatchRelease to be gone", writes)
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from kruise_rollouts.api.apps import Deployment, LabelSelector, ReplicaSet
 from kruise_rollouts.api.core import Pod
-from kruise_rollouts.api.keys import ROLLOUT_NAME
+from kruise_rollouts.api.keys import MAX_READY_SECONDS, ROLLOUT_NAME
 from kruise_rollouts.api.rollouts_v1alpha1 import RolloutHistory
 from kruise_rollouts.api.rollouts_v1beta1 import BatchRelease, Rollout
 from kruise_rollouts.kube.effects import JsonObject, Note, Ref
@@ -48,8 +48,9 @@ T = TypeVar("T", Rollout, BatchRelease, Deployment, ReplicaSet)
 W = TypeVar("W", Deployment, ReplicaSet)
 
 
-# Pods of one ReplicaSet become ready in the same moment, nearly: a bound for each would be the largest cost of a release.
+# Pods of one ReplicaSet become ready in the same moment, nearly: a write for each would be the largest cost of a release.
 MORE_READY_SECONDS = 0.1
+COUNTED_SECONDS = 2.0  # at rest nothing waits for the number but those who read it
 
 
 class Informers:
@@ -196,7 +197,7 @@ class Controllers:
             owner = replica_set.metadata.controller
             if owner is not None and owner.kind == DEPLOYMENT.kind:
                 key = (replica_set.metadata.namespace, owner.name)
-                self.engine.queue.add_after(key, MORE_READY_SECONDS if _is_getting_ready(old, new) else 0)
+                self.engine.queue.add_after(key, _seconds_to_wait(old, new))
                 self._wake(*key)
 
     def _wake(self, ns: str, name: str) -> None:
@@ -217,16 +218,16 @@ def _shown_to_engine(deployment: Deployment | None) -> tuple[Hashable, ...]:
     return meta.uid, meta.generation, meta.deletion_timestamp, deployment.status.observed_generation, marks
 
 
-def _is_getting_ready(old: ReplicaSet | None, new: ReplicaSet | None) -> bool:
-    """All that has changed is that more of its pods are ready, and some are not yet."""
+def _seconds_to_wait(old: ReplicaSet | None, new: ReplicaSet | None) -> float:
+    """Not 0: all that has changed is that more of its pods are ready, and more will be."""
     if old is None or new is None or old.metadata.generation != new.metadata.generation:
-        return False
+        return 0
     was, now = old.status, new.status
-    return (
-        was.observed_generation == now.observed_generation
-        and was.replicas == now.replicas
-        and was.ready_replicas < now.ready_replicas < new.replicas
-    )
+    if (was.observed_generation, was.replicas) != (now.observed_generation, now.replicas):
+        return 0
+    if not was.ready_replicas < now.ready_replicas < new.replicas:
+        return 0
+    return MORE_READY_SECONDS if new.spec.min_ready_seconds == MAX_READY_SECONDS else COUNTED_SECONDS
 
 
 def _lean(obj: T) -> T:

@@ -6,6 +6,8 @@ settings.py knows. Moving the pods is deployment_engine.py's.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
@@ -13,7 +15,6 @@ from msgspec.structs import replace
 from kruise_rollouts.api.annotations import (
     ExtraStatus,
     InProgressing,
-    OriginalStrategy,
     PartitionStrategy,
     encode,
     parse_control_info,
@@ -35,22 +36,22 @@ from kruise_rollouts.api.keys import (
     WORKLOAD_TYPE,
     WorkloadType,
 )
-from kruise_rollouts.core.bound import resting_update
-from kruise_rollouts.core.plan import slack, updated_limit
+from kruise_rollouts.core.deployment_engine import decide
+from kruise_rollouts.core.deployment_view import DeploymentSnapshot, stored_status
+from kruise_rollouts.core.plan import updated_limit
 from kruise_rollouts.core.revision import Revisions, hash_label, revisions_of, template_hash
 from kruise_rollouts.core.settings import (
     RECREATE,
-    at_rest,
     is_recreate,
     original_of,
     own_rolling_update,
     restored_spec,
-    spec_patch,
 )
 from kruise_rollouts.core.workloads import Ending, WorkloadState
 from kruise_rollouts.kube.effects import JsonObject, Patch, Write
 from kruise_rollouts.kube.objects import DEPLOYMENT, REPLICA_SET, OwnerReference
 
+_NO_TIME = datetime.min.replace(tzinfo=UTC)  # where no pods are looked at, no time is either
 _OURS = (CONTROL_INFO, DEPLOYMENT_STRATEGY, DEPLOYMENT_EXTRA_STATUS)
 
 
@@ -137,11 +138,7 @@ class PartitionedDeployment(Struct, frozen=True):
             DEPLOYMENT_EXTRA_STATUS: encode(replace(status, original=original)),
         }
         body.labels[ADVANCED_DEPLOYMENT] = "true"
-        if self._strategy is None or status.original is None:
-            body.spec |= self._stopped(
-                original
-            )  # else the engine is at work: only it knows what may be stopped when
-        return self._patch(body, guarded=True)
+        return self._patch(self._begun(body), guarded=True)
 
     def advance(self, batch: IntOrPercent) -> tuple[Write, ...]:
         strategy, revision = self._strategy, template_hash(self.deployment.spec.template)
@@ -155,7 +152,7 @@ class PartitionedDeployment(Struct, frozen=True):
             return ()
         body = _Body()
         body.annotations[DEPLOYMENT_STRATEGY] = encode(wanted)
-        return self._patch(body, guarded=True)
+        return self._patch(self._begun(body), guarded=True)
 
     def release(self, ending: Ending) -> tuple[Write, ...]:
         meta, body = self.deployment.metadata, _Body()
@@ -215,14 +212,17 @@ class PartitionedDeployment(Struct, frozen=True):
             or ExtraStatus()
         )
 
-    def _stopped(self, original: OriginalStrategy) -> JsonObject:
-        """What is missing of a Deployment at rest. Surplus pods are left to the engine, which knows which may go."""
-        deployment, revisions = self.deployment, self._revisions
-        own = own_rolling_update(self._strategy, original)
-        allowed = slack(own.max_surge, own.max_unavailable, deployment.replicas)
-        if allowed is None or revisions.new_pods + revisions.old_pods != deployment.replicas:
-            return {} if deployment.spec.paused else {"paused": True}
-        return spec_patch(deployment, at_rest(original, resting_update(own, allowed, surplus=0)))
+    def _begun(self, body: _Body) -> _Body:
+        """`body` with what the engine will write on seeing it: one write instead of two, and pods a moment earlier."""
+        meta = self.deployment.metadata
+        annotations = {k: v for k, v in (meta.annotations | body.annotations).items() if v is not None}
+        told = replace(self.deployment, metadata=replace(meta, annotations=annotations))
+        seen = DeploymentSnapshot(_NO_TIME, told, self.replica_sets, stored_status(told))
+        first = next(iter(decide(seen).writes), None)
+        if isinstance(first, Patch) and first.ref == seen.ref:
+            body.spec |= first.body.get("spec", {})
+            body.annotations |= first.body.get("metadata", {}).get("annotations", {})
+        return body
 
     def _fresh_strategy(self, own: RollingUpdate, batch: IntOrPercent) -> PartitionStrategy:
         revision = template_hash(self.deployment.spec.template)
