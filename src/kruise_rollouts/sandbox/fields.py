@@ -260,11 +260,22 @@ class _Check:
             return self.list(value, node, path, field, struct)
         elif self.native and value is not None:
             check_scalar(value, node, struct, field)
+        elif isinstance(value, dict) and not node.open:
+            self.problems += [f'unknown field "{_below(path, key)}"' for key in value]
         return value
 
     def list(self, items: list[Json], node: Node, path: str, field: str, struct: str) -> list[Json]:
+        if self.native and None in items:
+            items = [_zero_of(node.items) if v is None else v for v in items]
         out = [self.value(v, node.items, f"{path}[{i}]", field, struct) for i, v in enumerate(items)]
         return items if all(map(_is, out, items)) else out
+
+
+def _zero_of(node: Node) -> Json:
+    """What a null in a list of a built-in kind is read as."""
+    if node.properties:
+        return {}
+    return {"string": "", "integer": 0}.get(node.type)
 
 
 def _is(a: Json, b: Json) -> bool:

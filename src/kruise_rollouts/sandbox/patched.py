@@ -63,7 +63,8 @@ def check_result(
     try:
         checked, unknown = check_object(ordered, schema)
     except WrongType as wrong:
-        raise refused(ordered, patch, content_type, wrong.converted if strategic else str(wrong)) from wrong
+        why = wrong.converted if strategic else _first_fault(ordered, schema)
+        raise refused(ordered, patch, content_type, why) from wrong
     problems = (*repetitions(patch, content_type), *(sorted(unknown) if strategic else unknown))
     if problems and validation == "Strict":
         raise refused(ordered, patch, content_type, strict_text(problems))
@@ -71,6 +72,21 @@ def check_result(
     if len(out) == len(obj) and all(out[key] is obj[key] for key in obj):
         out = obj
     return out, () if validation == "Ignore" else problems
+
+
+def _first_fault(obj: JsonObject, schema: Node) -> str:
+    """Which value of a wrong type is told: patched objects are read with their keys in order."""
+    try:
+        check_object(_in_order(obj), schema)
+    except WrongType as wrong:
+        return str(wrong)
+    raise AssertionError("the order of keys makes no value right")
+
+
+def _in_order(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {key: _in_order(value[key]) for key in sorted(value)}
+    return [_in_order(v) for v in value] if isinstance(value, list) else value
 
 
 def refused(obj: JsonObject, patch: Json, content_type: str, why: str) -> ApiError:
