@@ -175,6 +175,18 @@ async def test_resource_names_allow_these_objects_only(world: World) -> None:
     assert isinstance(await refused(world, "GET", "/api/v1/namespaces/a/configmaps"), Forbidden)
 
 
+@pytest.mark.parametrize(
+    "query", ["metadata.name=mine", "metadata.name==mine", "metadata.namespace=a,metadata.name=mine"]
+)
+async def test_a_list_of_the_one_object_that_a_role_names_is_allowed(world: World, query: str) -> None:
+    await world.role("one", rule("list watch", "configmaps", names=("mine",)))
+    await world.bind("one")
+    path = "/api/v1/namespaces/a/configmaps"
+    assert await world.request("GET", f"{path}?fieldSelector={query}")
+    for other in ("metadata.name=yours", "metadata.name!=mine", "metadata.namespace=a"):
+        assert isinstance(await refused(world, "GET", f"{path}?fieldSelector={other}"), Forbidden)
+
+
 async def test_a_binding_to_a_role_that_is_missing_is_named(world: World) -> None:
     await world.bind("nope")
     error = await refused(world, "GET", "/api/v1/pods")

@@ -33,7 +33,7 @@ def deed_of(target: Target) -> Deed:
     if not target.plural:
         return Deed(target.verb, path=target.path)
     resource = f"{target.plural}/{target.subresource}" if target.subresource else target.plural
-    return Deed(target.verb, target.group, resource, target.ns, target.name)
+    return Deed(target.verb, target.group, resource, target.ns, target.name or target.selected)
 
 
 class Grant(Struct, frozen=True):

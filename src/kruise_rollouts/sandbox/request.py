@@ -65,6 +65,7 @@ class Target(Struct, frozen=True):
     ns: str = ""
     name: str = ""
     subresource: str = ""
+    selected: str = ""  # list, watch: the one name that its fieldSelector lets through
 
 
 class Options(Struct, frozen=True):
@@ -154,7 +155,15 @@ def route(method: str, path: str, query: Query) -> Target:
         verb = "watch" if wanted else "list"
     if verb == "delete" and not name:
         verb = "deletecollection"
-    return Target(verb, path, group, version, plural, ns, name, subresource)
+    selected = "" if name else _selected_name(query)
+    return Target(verb, path, group, version, plural, ns, name, subresource, selected)
+
+
+def _selected_name(query: Query) -> str:
+    """The name that a fieldSelector wants, for rules with resourceNames."""
+    parts = next((v for k, v in query if k == "fieldSelector"), "").split(",")
+    names = [p.partition("=")[2].lstrip("=") for p in parts if p.partition("=")[0].strip() == "metadata.name"]
+    return names[0] if len(names) == 1 else ""
 
 
 def _int(value: str) -> int:
