@@ -24,13 +24,14 @@ from msgspec import Struct
 
 from kruise_rollouts.cli.loops import run
 from kruise_rollouts.kube.objects import CONFIG_MAP
+from kruise_rollouts.runtime.client import HttpApi
 from kruise_rollouts.runtime.clock import WallClock
 from kruise_rollouts.runtime.kubeconfig import Connection, connect
 
 WRITERS = 32
 NUMBER = re.compile(rb'"number":"(\d+)"')
 LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 60.0
 
 
 class Result(Struct, frozen=True):
@@ -135,9 +136,14 @@ class Watcher(asyncio.Protocol):
         cast(asyncio.Transport, transport).write(self._run.request("GET", self._path))
 
     def data_received(self, data: bytes) -> None:
-        if not self.started.done() and b"ADDED" in data:
-            self.started.set_result(None)
         text = self._rest + data
+        if not self.started.done() and b"\r\n\r\n" in text:
+            if text.startswith(b"HTTP/1.1 200"):
+                self.started.set_result(None)
+            else:
+                self.started.set_exception(RuntimeError(text.decode()))
+        if b'"type":"ERROR"' in text:
+            raise RuntimeError(f"a watch was cut off: {text.decode()}")
         cut = text.rfind(b"\n") + 1
         self._rest = text[cut:]
         now, run = time.monotonic(), self._run
@@ -152,8 +158,12 @@ async def load(connection: Connection, ns: str, writes: int, watchers: int, own:
     run = Run(connection, ns, writes, watchers)
     loop = asyncio.get_running_loop()
     watches = []
+    async with HttpApi(connection) as api:
+        listed = msgspec.json.decode(await api.request("GET", CONFIG_MAP.path(ns)))
+    # Of the last of them, not of the list: a busy API server may not have come as far as that.
+    newest = max(int(box["metadata"]["resourceVersion"]) for box in listed["items"])
     for n in range(watchers):
-        path = f"{CONFIG_MAP.path(ns)}?watch=1" + (
+        path = f"{CONFIG_MAP.path(ns)}?watch=1&resourceVersion={newest}" + (
             f"&fieldSelector=metadata.name%3Dbox-{n:04}" if own else ""
         )
         made = await loop.create_connection(lambda p=path: Watcher(run, p), run.host, run.port, ssl=run.tls)  # type: ignore[misc]

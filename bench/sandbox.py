@@ -2,13 +2,15 @@
 
     KUBECONFIG=... python -m bench.sandbox [pods] [writes] [watchers]
 
-Both get the same client, a Python process on the same machine, which takes its share of the CPU from either.
+Both get the same load from the same processes. CONTROLPLANE_DIR names the folder in which that API server's processes
+keep their *.pid files, if they are on this machine: then their memory is shown as well.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -19,114 +21,138 @@ from pathlib import Path
 import msgspec
 from bench.figures import about, row
 from bench.fleet import all_of, deployments
-from bench.plane import Client, client
-from bench.program import PROGRAM
+from bench.load import Result
+from bench.plane import client
+from bench.program import PROGRAM, as_installed, cpu_seconds_of, memory_of
 
-from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.objects import CONFIG_MAP, DEPLOYMENT
 from kruise_rollouts.runtime.client import HttpApi
-from kruise_rollouts.runtime.clock import cancelled
 from kruise_rollouts.runtime.kubeconfig import connect
 
 PODS_EACH = 100
+STARTS = 5
+SHARED = 8  # of all watchers, who follow everything in the second part
 
 
 class Server:
-    """A sandbox that runs; `first_answer` in seconds from the start of the process."""
+    """An API server and its controllers, in one or several processes of this machine."""
 
-    def __init__(self, process: subprocess.Popen[str], kubeconfig: str) -> None:
-        self.process = process
+    def __init__(self, kubeconfig: str, pids: tuple[int, ...]) -> None:
         self.kubeconfig = kubeconfig
-        self.first_answer = 0.0
+        self.pids = pids
+        self.first_answer = 0.0  # seconds from the start of the process
+        self.first_cpu = 0.0  # CPU seconds until then
 
     def memory(self) -> float:
         """MiB resident."""
-        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+        return sum(memory_of(pid)[0] for pid in self.pids)
+
+    def cpu_seconds(self) -> float:
+        return sum(cpu_seconds_of(pid) for pid in self.pids)
 
 
 @asynccontextmanager
 async def sandbox() -> AsyncIterator[Server]:
+    environ = as_installed("kruise_rollouts.cli.lab")
     began = time.monotonic()
     command = [PROGRAM, "sandbox", "--no-controller"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environ
+    )
     assert process.stdout is not None
     try:
         line = await asyncio.to_thread(process.stdout.readline)
-        found = Server(process, line.strip().partition("KUBECONFIG=")[2])
+        found = Server(line.strip().partition("KUBECONFIG=")[2], (process.pid,))
         async with HttpApi(connect(found.kubeconfig)) as api:
             await api.request("GET", "/api/v1/namespaces")
-        found.first_answer = time.monotonic() - began
+        found.first_answer, found.first_cpu = time.monotonic() - began, found.cpu_seconds()
         yield found
     finally:
         process.terminate()
         await asyncio.to_thread(process.wait, 20)
+        process.stdout.close()
 
 
-async def to_ready(kubeconfig: str, pods: int) -> float:
-    """Seconds until `pods` pods of Deployments are ready."""
-    async with client("sandbox", (DEPLOYMENT,), kubeconfig) as seen:
-        return await deployments(seen, max(1, pods // PODS_EACH), min(pods, PODS_EACH))
+def real() -> Server:
+    folder = os.environ.get("CONTROLPLANE_DIR", "")
+    files = Path(folder).glob("*.pid") if folder else ()
+    return Server(os.environ["KUBECONFIG"], tuple(int(file.read_text()) for file in files))
 
 
-async def writes_a_second(kubeconfig: str, writes: int, watchers: int) -> tuple[float, int]:
-    """Patches of ConfigMaps a second, and the events told: each watcher watches one object, all objects in turn."""
-    told = 0
-
-    async def follow(seen: Client, name: str) -> None:
-        nonlocal told
-        params = {"watch": "1", "fieldSelector": f"metadata.name={name}"}
-        async with HttpApi(connect(kubeconfig)) as api:
-            async for _ in api.watch(CONFIG_MAP.path(seen.ns), params, idle_seconds=600):
-                told += 1
-
-    async def write(seen: Client, number: int) -> None:
-        body = {"data": {"number": str(number)}}
-        path = CONFIG_MAP.path(seen.ns, f"box-{number % watchers:04}")
-        await seen.send("PATCH", path, body, "application/merge-patch+json")
-
-    async with client("writes", (), kubeconfig) as seen:
-        boxes = [f"box-{n:04}" for n in range(watchers)]
-        made: list[JsonObject] = [{"metadata": {"name": name}, "data": {"text": "x" * 400}} for name in boxes]
-        await all_of(lambda m=m: seen.send("POST", CONFIG_MAP.path(seen.ns), m) for m in made)  # type: ignore[misc]
-        follows = [asyncio.create_task(follow(seen, name)) for name in boxes]
-        while told < watchers:
-            await asyncio.sleep(0.05)
-        began, told = time.monotonic(), 0
-        await all_of(lambda n=n: write(seen, n) for n in range(writes))  # type: ignore[misc]
-        while told < writes:
-            await asyncio.sleep(0.01)
-        lasted = time.monotonic() - began
-        await cancelled(*follows)
-        return writes / lasted, told
+async def starts() -> None:
+    taken: list[tuple[float, float]] = []
+    for _ in range(STARTS):
+        async with sandbox() as server:
+            taken.append((server.first_answer, server.first_cpu))
+    seconds, cpu = (statistics.median(each) for each in zip(*taken, strict=True))
+    print(row("start to first answer", f"{seconds:.2f} s, {cpu:.2f} s of CPU", "< 1 s"), flush=True)
 
 
-async def pods_of(kubeconfig: str) -> int:
-    async with HttpApi(connect(kubeconfig)) as api:
-        listed = msgspec.json.decode(await api.request("GET", "/api/v1/pods", params={"limit": "1"}))
-        return len(listed["items"]) + int(listed["metadata"].get("remainingItemCount") or 0)
+async def loaded(server: Server, writes: int, watchers: int, whose: str) -> tuple[Result, float]:
+    """What bench.load found, and the CPU microseconds of the server for each write."""
+    async with client("writes", (), server.kubeconfig) as seen:
+        boxes = [{"metadata": {"name": f"box-{n:04}"}, "data": {"text": "x" * 400}} for n in range(watchers)]
+        await all_of(lambda b=b: seen.send("POST", CONFIG_MAP.path(seen.ns), b) for b in boxes)  # type: ignore[misc]
+        command = [sys.executable, "-m", "bench.load", server.kubeconfig, seen.ns]
+        busy = server.cpu_seconds()
+        done = await asyncio.create_subprocess_exec(
+            *command, str(writes), str(watchers), whose, stdout=subprocess.PIPE
+        )
+        out, _ = await done.communicate()
+        return msgspec.json.decode(out, type=Result), (server.cpu_seconds() - busy) / writes * 1e6
+
+
+async def writing(servers: tuple[Server, Server], writes: int, watchers: int, whose: str, what: str) -> None:
+    told = []
+    for server in servers:
+        result, cpu = await loaded(server, writes, watchers, whose)
+        slowest = f"events after {result.delays[0] * 1000:.0f} ms, p99 {result.delays[1] * 1000:.0f}"
+        used = f", {cpu:.0f} us of CPU each" if cpu else ""
+        told.append((writes / result.seconds, f"{writes / result.seconds:.0f}/s, {slowest}{used}"))
+    (ours, shown), (theirs, other) = told
+    goal = "2,000/s" if whose == "own" else "none behind"
+    print(row(what, shown, f"{goal}   real control plane {other}; x {ours / theirs:.1f}"), flush=True)
+
+
+async def to_ready(server: Server, pods: int) -> tuple[float, float]:
+    """Seconds until `pods` pods of Deployments are ready, and the MiB they take for 1,000 (0: not known)."""
+    before = server.memory()
+    async with client("sandbox", (DEPLOYMENT,), server.kubeconfig) as seen:
+        took = await deployments(seen, max(1, pods // PODS_EACH), min(pods, PODS_EACH))
+        return took, (server.memory() - before) / pods * 1000
 
 
 async def main(pods: int, writes: int, watchers: int) -> None:
-    real = os.environ["KUBECONFIG"]
     print(about())
-    async with sandbox() as server:
-        print(row("start to first answer", f"{server.first_answer:.2f} s", "< 1 s"))
-        empty = server.memory()
-        rate, _ = await writes_a_second(server.kubeconfig, writes, watchers)
-        other, _ = await writes_a_second(real, writes, watchers)
-        ours, theirs = f"{rate:.0f} a second", f"real control plane {other:.0f}"
-        print(row(f"writes with {watchers} watchers", f"{ours}; {theirs}", "2,000"), flush=True)
-        before = server.memory()
-        lasted = await to_ready(server.kubeconfig, pods)
-        grown = (server.memory() - before) / max(1, pods) * 1000
-        print(row("memory", f"{empty:.0f} MiB empty, {grown:.1f} for 1,000 pods", "as little as can be"))
-        slower = await to_ready(real, pods)
-        both = f"{lasted:.1f} s; real control plane {slower:.1f} s"
-        print(row(f"{pods} pods created, to all ready", both, "< 10 s for 10,000"))
+    await starts()
+    async with sandbox() as ours:
+        theirs = real()
+        empty = f"{ours.memory():.0f} MiB", f"{theirs.memory():.0f} MiB"
+        what = f"{writes} writes, {watchers} watchers, each of one object"
+        await writing((ours, theirs), writes, watchers, "own", what)
+        few, shared = writes // SHARED, watchers // SHARED
+        what = f"{few} writes, {shared} watchers of everything"
+        await writing((ours, theirs), few, shared, "all", what)
+        ready, each = await to_ready(ours, pods)
+        slower, heavier = await to_ready(theirs, pods)
+        print(
+            row(
+                f"{pods} pods made, to all ready",
+                f"{ready:.1f} s",
+                f"< 10 s   real control plane {slower:.1f} s",
+            )
+        )
+        real_memory = f"{empty[1]}, {heavier:.1f}" if theirs.pids else "not on this machine"
+        print(
+            row(
+                "memory: empty, for 1,000 pods",
+                f"{empty[0]}, {each:.1f} MiB",
+                f"none   real control plane {real_memory}",
+            )
+        )
     print(about())
 
 
 if __name__ == "__main__":
     given = [int(word) for word in sys.argv[1:]]
-    asyncio.run(main(*(given + [10000, 4000, 200][len(given) :])))
+    asyncio.run(main(*(given + [10000, 10000, 200][len(given) :])))
