@@ -121,7 +121,8 @@ def _disabled(seen: RolloutSnapshot) -> Out | None:
     if not seen.rollout.spec.disabled:
         return None
     # Held, but not begun: admission was faster than this status. Or begun, and the status written by hand since.
-    stands = is_ours(seen) or seen.own_release is not None
+    release = seen.own_release
+    stands = is_ours(seen) or (release is not None and release.metadata.deletion_timestamp is None)
     if phase == P.DISABLED and not stands:
         return stay(seen)
     conditions = without(seen.status.conditions, STALLED)
