@@ -5,6 +5,8 @@ Numbers are the real control plane's.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 from controller_stage import Play, Story, bounds, play_in_sandbox, play_on_cluster
 
@@ -367,6 +369,62 @@ async def a_foreground_delete_keeps_the_deployment_until_its_pods_are_gone(play:
         return [len(await play.place.list(k)) for k in (DEPLOYMENT, REPLICA_SET, POD)]
 
     assert await play.place.until(left, [0, 0, 0], 20) == [0, 0, 0]
+
+
+@story
+async def a_name_that_is_taken_gives_way_to_another(play: Play) -> None:
+    await play.deploy(replicas=1)
+    await play.rests({"v1": 1}, (1, 1, 1))
+    taken = (await play.sets())[0]["metadata"]["name"]
+    await play.place.delete(DEPLOYMENT, "web", "Foreground")
+    await play.place.until(lambda: play.place.find(DEPLOYMENT, "web"), None, 40)
+    labels = {"app": "other"}
+    template = {
+        "metadata": {"labels": labels},
+        "spec": {"containers": [{"name": "main", "image": "app:other"}]},
+    }
+    spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}
+    await play.place.create(REPLICA_SET, {"metadata": {"name": taken}, "spec": spec})
+    await play.deploy(replicas=1)
+    await play.rests({"v1": 1}, (1, 1, 1))
+    assert (await play.deployment())["status"]["collisionCount"] == 1
+    assert (await play.set_of("v1"))["metadata"]["name"] != taken
+    assert (await play.set_of("other"))["metadata"].get("ownerReferences") is None
+
+
+@story
+async def pods_that_are_ready_count_as_available_only_after_a_while(play: Play) -> None:
+    await play.deploy(replicas=4, minReadySeconds=8)
+    await play.rests({"v1": 4}, (4, 0, 4), seconds=7)
+    assert (await play.conditions())["Available"] == ("False", "MinimumReplicasUnavailable")
+    await play.rests({"v1": 4}, (4, 4, 4))
+    assert (await play.deployment())["status"].get("unavailableReplicas") is None
+    await play.image("v2", strategy=bounds("25%", "50%"))
+    await play.rests({"v1": 2, "v2": 3}, (5, 2, 3), seconds=7)
+    await play.rests({"v2": 4}, (4, 4, 4))
+
+
+@story
+async def what_is_missing_is_counted_at_every_rest(play: Play) -> None:
+    await play.deploy(replicas=6, strategy=bounds("34%", "20%"))
+    await play.rests({"v1": 6}, (6, 6, 6))
+    await play.image("busybox:not-exists", progressDeadlineSeconds=5)
+    await play.rests({"v1": 5, "busybox:not-exists": 4}, (9, 5, 4), ready=5)
+    status = (await play.deployment())["status"]
+    assert (status["unavailableReplicas"], status["observedGeneration"]) == (4, 2)
+    await play.place.until(_progressing(play), ("False", "ProgressDeadlineExceeded"), 40)
+    await play.patch(replicas=10)
+    await play.rests({"v1": 8, "busybox:not-exists": 6}, (14, 8, 6), ready=8)
+    await play.image("v1")
+    await play.rests({"v1": 10}, (10, 10, 10))
+    assert (await play.conditions())["Progressing"] == ("True", "NewReplicaSetAvailable")
+
+
+def _progressing(play: Play) -> Callable[[], Awaitable[tuple[str, str] | None]]:
+    async def look() -> tuple[str, str] | None:
+        return (await play.conditions()).get("Progressing")
+
+    return look
 
 
 def _name(tell: Story) -> str:
