@@ -203,6 +203,26 @@ def test_a_status_that_cannot_be_followed_is_told_of_and_the_release_goes_on(sta
     given_back(stage, ("25%", "25%"), 2)
 
 
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ({"phase": "Odd"}, "phase 'Odd' is not one"),
+        ({"canaryStatus": {"batchState": "Odd"}}, "batchState 'Odd' is not one"),
+        ({"canaryStatus": {"currentBatch": 77}}, "currentBatch 77 is not one of 2"),
+    ],
+)
+def test_a_batch_release_whose_status_cannot_be_followed_says_so_and_goes_on(status: Any, words: str) -> None:
+    stage, _ = a_stage(10, [a_step("20%"), a_step("100%")], ("25%", "25%"), 1)
+    stage.set_image(2)
+    stage.finish()
+    write_status(stage, RELEASE_REF, status)
+    stage.finish()
+    assert len([n for n in stage.notes if n.type == "Warning" and words in n.message]) == 1
+    assert stage.objects[RELEASE_REF]["status"]["canaryStatus"]["batchState"] == "Ready"
+    see_through(stage)
+    given_back(stage, ("25%", "25%"), 2)
+
+
 # --- the tables tell the truth -------------------------------------------------------------------------------------------
 
 

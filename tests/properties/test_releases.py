@@ -34,7 +34,7 @@ an_act = st.one_of(
     st.tuples(st.just("settle"), st.just(0)),
 )
 QUICK = settings(max_examples=6, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
-LONG = settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
+LONG = settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def scaled(value: Any, total: int, rounding: Any) -> int:
@@ -156,7 +156,7 @@ def test_whatever_happens_the_rules_hold_and_the_workload_comes_back_as_it_was_a
 @pytest.mark.slow
 @LONG
 @a_run
-def test_whatever_happens_in_ten_thousand_releases_the_rules_hold(**run: Any) -> None:
+def test_whatever_hypothesis_makes_happen_the_rules_hold(**run: Any) -> None:
     play(**run)
 
 

@@ -190,9 +190,17 @@ def _out_of_range(seen: BatchSnapshot) -> Out | None:
     status = seen.release.status
     if status.phase != P.PROGRESSING:
         return None
-    if 0 <= status.canary_status.current_batch < len(seen.release.spec.release_plan.batches):
+    batch, count = status.canary_status.current_batch, len(seen.release.spec.release_plan.batches)
+    if 0 <= batch < count:
         return None
-    return Decision(_blank(status))
+    return Decision(
+        _blank(status), notes=_invalid(seen, f"currentBatch {batch} is not one of {count}; they begin again")
+    )
+
+
+def _invalid(seen: BatchSnapshot, told: str) -> tuple[Note, ...]:
+    """Only a status that somebody has written by hand leads here."""
+    return (Note(seen.ref, "StatusInvalid", told, "Warning"),)
 
 
 def _blank(status: BatchReleaseStatus) -> BatchReleaseStatus:
@@ -289,12 +297,16 @@ def _with_batch(seen: BatchSnapshot, state: BatchState, ready_time: datetime | N
 
 
 def _progressing(seen: BatchSnapshot) -> Out:
-    row = BATCH_STATES.get(seen.release.status.canary_status.batch_state)
-    return row.take(seen) if row is not None else _upgrading(seen)
+    state = seen.release.status.canary_status.batch_state
+    row = BATCH_STATES.get(state)
+    if row is not None:
+        return row.take(seen)
+    return replace(
+        _upgrading(seen), notes=_invalid(seen, f"batchState {state!r} is not one; the batch begins again")
+    )
 
 
 def _upgrading(seen: BatchSnapshot) -> Out:
-    """Also the way out of a state that nobody knows."""
     return Decision(_with_batch(seen, B.VERIFYING, None), _advance(seen))
 
 
@@ -370,8 +382,12 @@ def _ready(seen: BatchSnapshot) -> Out:
 
 
 def _by_phase(seen: BatchSnapshot) -> Out | None:
-    row = PHASES.get(seen.release.status.phase)
-    return row.take(seen) if row is not None else Decision(_blank(seen.release.status))
+    status = seen.release.status
+    row = PHASES.get(status.phase)
+    if row is not None:
+        return row.take(seen)
+    told = f"phase {status.phase!r} is not one; the batches begin again"
+    return Decision(_blank(status), notes=_invalid(seen, told) if status.phase else ())
 
 
 class Row(Struct, frozen=True):
