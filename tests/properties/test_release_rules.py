@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from release_rules import Rules
-from release_stage import DEPLOYMENT_REF, ROLLOUT_REF, Stage, a_step
+from release_stage import DEPLOYMENT_REF, RELEASE_REF, ROLLOUT_REF, Stage, a_step
 from test_releases import a_stage, given_back, see_through
 
-from kruise_rollouts.core import rolling, steps
+from kruise_rollouts.api.apps import ReplicaSet
+from kruise_rollouts.core import batch, rolling, steps
 from kruise_rollouts.core.outcomes import Out, move, with_step
 from kruise_rollouts.core.snapshot import RolloutSnapshot
 from kruise_rollouts.core.workloads import Ending
@@ -85,6 +86,43 @@ def approve_behind_its_back() -> None:
     stage.finish()
     assert approved
     assert stage.sub["currentStepIndex"] == 2, "the approval was lost"
+
+
+def test_pods_that_count_before_they_have_been_ready_for_long_enough_are_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def hasty(self: PartitionedDeployment, new: ReplicaSet | None) -> int:
+        return 0 if new is None else new.status.ready_replicas
+
+    def released_slowly() -> None:
+        stage, rules = a_stage(10, PLAN, LIMITS, 1, min_ready=30)
+        stage.set_image(2)
+        rules.new_image()
+        see_through(stage)
+        given_back(stage, LIMITS, 2)
+
+    released_slowly()
+    monkeypatch.setattr(PartitionedDeployment, "_available", hasty)
+    with pytest.raises(AssertionError, match="is ready with 0 pods available of 2"):
+        released_slowly()
+
+
+def test_a_version_that_is_let_loose_in_the_middle_of_a_rollback_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batch, "_is_overtaken", lambda seen: False)
+    stage, rules = a_stage(10, PLAN, LIMITS, 1)
+    stage.set_image(2)
+    rules.new_image()
+    stage.finish()
+    stage.set_image(1)
+    rules.new_image()
+    while stage.objects[RELEASE_REF]["spec"]["releasePlan"].get("batchPartition") is not None:
+        stage.step()
+    stage.set_image(3)
+    rules.new_image()
+    with pytest.raises(AssertionError, match="new pods"):
+        stage.finish()
 
 
 def test_capacity_that_is_lost_is_found() -> None:
