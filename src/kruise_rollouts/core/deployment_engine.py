@@ -126,7 +126,7 @@ def _rest(view: View, message: str = "") -> Decision[ExtraStatus]:
     """Nothing moves. Pods too many, of which some may serve and some not, stay until all are ready or a move goes on."""
     status = _status(view, message)
     if not _stands_still(view):
-        return _decision(view, status, _stop(view))
+        return _decision(view, status, [] if _goes_no_further(view) else [_stop(view)])
     surplus = 0 if view.is_scaling else max(0, view.existing - view.total)
     if all(r.status.ready_replicas >= r.replicas for r in view.sets):
         surplus = 0  # the Deployment controller may choose which go
@@ -140,18 +140,21 @@ def _stands_still(view: View) -> bool:
 
     Surge is counted from them: a pod that it adds in this very moment would be trimmed, or one that serves in its place.
     """
-    if not is_settled(view.deployment):
-        return False
+    return is_settled(view.deployment) and _goes_no_further(view)
+
+
+def _goes_no_further(view: View) -> bool:
+    """It is stopped, or has come to the end of what it may do."""
     in_force = _in_force(view)
     return view.deployment.spec.paused or (in_force is not None and _is_reached(view, in_force))
 
 
-def _stop(view: View) -> list[Write]:
-    """Right whatever is under way or has come meanwhile; nothing if it is known to go no further by itself."""
-    in_force = _in_force(view)
-    if view.deployment.spec.paused or (in_force is not None and _is_reached(view, in_force)):
-        return []
-    return [Patch(view.seen.ref, {"spec": {"paused": True}})]
+def _stop(view: View) -> Patch:
+    """Right whatever is under way.
+
+    Refused like any other if the Deployment has changed: it may have been given back, and would stand still for good.
+    """
+    return Patch(view.seen.ref, {"spec": {"paused": True}}, basis=view.deployment.metadata.basis)
 
 
 def _resting(view: View, surplus: int) -> Settings:
@@ -273,7 +276,7 @@ def _prepare(view: View) -> Decision[ExtraStatus]:
     marks = _marks(view, moving=True)
     spec, status = view.deployment.spec, _status(view)
     if not spec.paused:
-        return _decision(view, status, [Patch(view.seen.ref, {"spec": {"paused": True}})])
+        return _decision(view, status, [_stop(view)])
     if spec.min_ready_seconds == MAX_READY_SECONDS:
         return Decision(view.seen.status, tuple(marks))  # the rest is up to the controllers of the pods
     numbers = _resting(view, max(0, view.existing - view.total)).rolling_update
@@ -310,14 +313,12 @@ def _settle(view: View, want: Settings, status: ExtraStatus) -> list[Write]:
     """The one patch of the Deployment, with the status in it; none if the spec is as wanted.
 
     Refused if the Deployment has changed meanwhile: a template that just came would start to move, settings that were
-    just given back, or recorded for a person, would be lost. Only a bare stop is right whatever came.
+    just given back, or recorded for a person, would be lost.
     """
     spec = spec_patch(view.deployment, want)
     if not spec:
         return []
     body: JsonObject = {"spec": spec}
-    if spec == {"paused": True}:
-        return [Patch(view.seen.ref, body)]
     if status != stored_status(view.deployment):
         body["metadata"] = {"annotations": {DEPLOYMENT_EXTRA_STATUS: encode(status)}}
     return [Patch(view.seen.ref, body, basis=view.deployment.metadata.basis)]
