@@ -172,3 +172,29 @@ def test_the_root_certificate_in_a_namespace_is_put_right_again() -> None:
         await sandbox.stop()
 
     run_virtual(main())
+
+
+def test_endpoints_written_by_hand_are_mirrored_into_slices() -> None:
+    async def main() -> None:
+        sandbox = Sandbox(LoopClock(), nodes=0)
+        await sandbox.start()
+        client = Client(sandbox)
+        await client.made(SERVICES, {"metadata": {"name": "a"}, "spec": {"ports": [{"port": 80}]}})
+        subset = {"addresses": [{"ip": "1.2.3.4"}], "ports": [{"name": "http", "port": 80}]}
+        await client.made(ENDPOINTS.path("default"), {"metadata": {"name": "a"}, "subsets": [subset]})
+        slices = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices?labelSelector=kubernetes.io/service-name=a"
+
+        async def shown() -> list[tuple[str, int]]:
+            await sandbox.clock.sleep(1)
+            items = (await client.get(slices)).body["items"]
+            return [(i["endpoints"][0]["addresses"][0], i["ports"][0]["port"]) for i in items]
+
+        assert await shown() == [("1.2.3.4", 80)]
+        subset = {"addresses": [{"ip": "1.2.3.5"}], "ports": [{"name": "http", "port": 81}]}
+        await client.patch(ENDPOINTS.path("default", "a"), {"subsets": [subset]})
+        assert await shown() == [("1.2.3.5", 81)]
+        await client.delete(ENDPOINTS.path("default", "a"))
+        assert await shown() == []
+        await sandbox.stop()
+
+    run_virtual(main())

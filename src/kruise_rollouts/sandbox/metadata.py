@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator
 
@@ -83,10 +84,28 @@ def _names(resource: Resource, meta: JsonObject) -> Iterator[Cause]:
     base, name = meta.get("generateName") or "", meta.get("name") or ""
     if base:
         yield from _name(resource, "metadata.generateName", base.rstrip("-") or base)
-    if name:
+    if name and resource.storage == ("networking.k8s.io", "ipaddresses"):
+        yield from _address(name)
+    elif name:
         yield from _name(resource, "metadata.name", name)
     else:
         yield required("metadata.name", "name or generateName is required")
+
+
+def _address(name: str) -> Iterator[Cause]:
+    """What is wrong with a name that has to be an IP address."""
+    try:
+        canonical = str(ipaddress.ip_address(name))
+    except ValueError:
+        numbers = name.split(".")
+        zeroes = len(numbers) == 4 and all(n.isdigit() for n in numbers)
+        why = "must not have leading 0s" if zeroes and any(n != str(int(n)) for n in numbers) else (
+            "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+        )  # fmt: skip
+        yield invalid("metadata.name", name, why)
+        return
+    if canonical != name:
+        yield invalid("metadata.name", name, f'must be in canonical form ("{canonical}")')
 
 
 def _name(resource: Resource, field: str, name: str) -> Iterator[Cause]:

@@ -53,12 +53,13 @@ _FIRST_STATUS: dict[tuple[str, str], JsonObject] = {
 _FIRST_OLD_STATUS: dict[tuple[str, str, str], JsonObject] = {
     ("autoscaling", "v1", "horizontalpodautoscalers"): {"currentReplicas": 0, "desiredReplicas": 0},
 }
-# A write of the status may change labels and annotations of these as well.
-_STATUS_WITH_METADATA = frozenset((
-    ("", "pods"), ("", "nodes"), ("", "services"), ("", "persistentvolumes"), ("", "persistentvolumeclaims"),
-    ("", "namespaces"), ("", "replicationcontrollers"), ("apps", "deployments"), ("apps", "replicasets"),
-    ("apps", "statefulsets"), ("apps", "daemonsets"), ("batch", "jobs"),
+# A write of the status changes nothing else of these (and of custom resources); of others metadata as well.
+_STATUS_ALONE = frozenset((
+    "apiservices", "devicetaintrules", "flowschemas", "podgroups", "prioritylevelconfigurations", "resourceclaims",
+    "servicecidrs", "storageversionmigrations", "storageversions", "validatingadmissionpolicies", "volumeattachments",
 ))  # fmt: skip
+# What it does not change of their metadata.
+_NOT_THROUGH_STATUS = {("", "pods"): "ownerReferences", ("apps", "deployments"): "labels"}
 _NOT_NEW = ("resourceVersion", "selfLink")
 _MAPS_AND_LISTS = ("labels", "annotations", "finalizers", "ownerReferences", "generateName")
 _SYSTEM = (
@@ -214,12 +215,13 @@ def _kept(meta: JsonObject, was: JsonObject) -> JsonObject:
 
 def _next_status(resource: Resource, new: JsonObject, live: JsonObject) -> JsonObject:
     was = live["metadata"]
-    if resource.storage in _STATUS_WITH_METADATA:
+    if not resource.custom and resource.plural not in _STATUS_ALONE:
         meta = _kept(new["metadata"], was)
-        for key in ("ownerReferences", *(("labels",) if resource.storage == ("apps", "deployments") else ())):
-            meta.pop(key, None)
-            if key in was:
-                meta[key] = was[key]
+        fixed = _NOT_THROUGH_STATUS.get(resource.storage)
+        if fixed is not None:
+            meta.pop(fixed, None)
+            if fixed in was:
+                meta[fixed] = was[fixed]
     else:
         meta = {**was}
         if "managedFields" in new["metadata"]:

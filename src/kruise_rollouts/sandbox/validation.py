@@ -43,6 +43,7 @@ _RBAC: dict[str, Check] = {
 _NETWORKING: dict[str, Check] = {
     "ingressclasses": network.ingress_class_causes,
     "ingresses": network.ingress_causes,
+    "ipaddresses": network.ip_address_causes,
     "networkpolicies": network.network_policy_causes,
 }
 _CHECKS: dict[StorageKey, Check] = {

@@ -341,6 +341,16 @@ def _backend(path: str, backend: JsonObject) -> Causes:
             yield required(path, "port name or number is required")
 
 
+def ip_address_causes(new: JsonObject, old: JsonObject | None) -> Causes:
+    parent = (new.get("spec") or {}).get("parentRef")
+    if parent is None:
+        yield required("spec.parentRef")
+        return
+    for field in ("resource", "name"):
+        if not parent.get(field):
+            yield required(f"spec.parentRef.{field}")
+
+
 def ingress_class_causes(new: JsonObject, old: JsonObject | None) -> Causes:
     spec: JsonObject = new.get("spec") or {}
     name = spec.get("controller", "")

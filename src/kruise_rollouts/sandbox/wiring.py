@@ -38,6 +38,7 @@ from .controllers.feeds import (
 )
 from .controllers.garbage import GarbageCollector, concerned
 from .controllers.job import JOB, Jobs
+from .controllers.mirroring import Mirrors, endpoints_of
 from .controllers.namespace import Namespaces, of_contents
 from .controllers.nodes import NodeLifecycle
 from .controllers.protection import CLAIM, VOLUME, Protection, claims_of_pod
@@ -71,6 +72,7 @@ def wirings(nodes: Nodes, *, root_ca: str = "") -> tuple[Wiring, ...]:
         Wiring(GarbageCollector(), {}, any_kind=concerned, keys_per_turn=16),
         _namespaces(root_ca),
         _endpoints(),
+        Wiring(Mirrors(), {id_of(SERVICE): itself, id_of(ENDPOINTS): itself, id_of(SLICE): endpoints_of}),
         _disruptions(),
         Wiring(NodeLifecycle(), {id_of(NODE): itself, id_of(POD): _on_dead_node}),
         Wiring(Autoscalers(), {id_of(AUTOSCALER): itself}, any_kind=scalers_of),
