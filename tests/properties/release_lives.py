@@ -23,6 +23,7 @@ ACTS = (
     ("delete", 1),
     ("resume by hand", 1),
     ("delete the BatchRelease", 1),
+    ("admission", 1),
     ("crash", 1),
     ("time", 2),
     ("settle", 2),
@@ -63,7 +64,7 @@ def _act(rng: random.Random) -> tuple[str, Any]:
             return name, _plan(rng)
         case "scale" | "crash":
             return name, rng.randint(0, 12)
-        case "pause" | "disable":
+        case "pause" | "disable" | "admission":
             return name, rng.random() < 0.5
         case _:
             return name, 0

@@ -31,7 +31,10 @@ class Rules:
 
     def new_image(self) -> None:
         if self._image() != self.image:
-            self.image, self.granted, self.spared = self._image(), 0, 0
+            self.image, self.granted = self._image(), 0
+            self.spared = (
+                self._new_pods()
+            )  # of an earlier release of it, or of one that is not rolled back yet
         self.look()
 
     def scaled(self, before: int) -> None:
@@ -59,9 +62,9 @@ class Rules:
         steps = spec["strategy"]["canary"]["steps"]
         index, following = sub.get("currentStepIndex", 0), sub.get("nextStepIndex", 0)
         natural = index + 1 if index < len(steps) else -1
-        if rollout["status"].get("phase") not in ("Progressing", "Healthy") or (
-            _reason(rollout) in ("Finalising", "Cancelling", "Completed") and self._is_current(rollout)
-        ):
+        given_back = spec.get("disabled") or rollout["status"].get("phase") not in ("Progressing", "Healthy")
+        ending = _reason(rollout) in ("Finalising", "Cancelling", "Completed") and self._is_current(rollout)
+        if given_back or ending:
             self.granted = 10**6
         elif _reason(rollout) in ("InRolling", "Paused") and self._is_current(rollout):
             allowed = max(1, index) if index else 0

@@ -29,6 +29,7 @@ an_act = st.one_of(
     st.tuples(st.just("delete"), st.just(0)),
     st.tuples(st.just("resume by hand"), st.just(0)),
     st.tuples(st.just("delete the BatchRelease"), st.just(0)),
+    st.tuples(st.just("admission"), st.booleans()),
     st.tuples(st.just("crash"), st.integers(0, 12)),
     st.tuples(st.just("time"), st.just(0)),
     st.tuples(st.just("settle"), st.just(0)),
@@ -95,6 +96,10 @@ def perform(stage: Stage, rules: Rules, act: str, value: Any) -> None:
             rules.capacity_counts = False
             if RELEASE_REF in stage.objects:
                 stage.act(lambda: stage.delete(RELEASE_REF))
+        case "admission":
+            # What is written while it is away moves natively until somebody looks.
+            rules.steps_count = rules.capacity_counts = False
+            stage.webhook = value
         case "crash":
             stage.crash_in = value
         case "time":
@@ -107,7 +112,7 @@ def perform(stage: Stage, rules: Rules, act: str, value: Any) -> None:
 
 def see_through(stage: Stage) -> None:
     """People let every release finish."""
-    stage.lags, stage.crash_in = False, None
+    stage.lags, stage.crash_in, stage.webhook = False, None, True
     stage.edit_rollout({"strategy": {"paused": False}, "disabled": False})
     for _ in range(60):
         stage.finish()
