@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from server_stage import JSON_PATCH, MAPS, MERGE, Client, a_map, play
+from server_stage import APPLY, JSON_PATCH, MAPS, MERGE, Client, a_map, play
 
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 
@@ -124,5 +124,56 @@ def test_numbers_and_embedded_objects_of_protobuf() -> None:
 def test_a_verb_that_a_path_does_not_know_is_refused(method: str, path: str) -> None:
     async def story(client: Client) -> None:
         assert (await client.send(method, path, {})).code == 405
+
+    play(story)
+
+
+BOMB = b"a: &a [x, x, x, x, x, x, x, x, x]\n" + b"".join(
+    b"%c: &%c [%s]\n" % (98 + i, 98 + i, b", ".join([b"*%c" % (97 + i)] * 9)) for i in range(9)
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        (BOMB, "yaml: document contains excessive aliasing"),
+        (
+            b"a: &a [" + b"x," * 5000 + b"]\nb: [" + b"*a," * 5000 + b"]",
+            "yaml: document contains excessive aliasing",
+        ),
+        (b"a: &loop [*loop]", "yaml: anchor 'loop' value contains itself"),
+        (b"{a: " * 5000, "yaml: exceeded max depth of 1000"),
+        (b"- " * 5000, "yaml: exceeded max depth of 1000"),
+        (b"\tx: y", "yaml: found character that cannot start any token"),
+        (b"\xff\xfe:", "yaml: incomplete UTF-16 character"),
+    ],
+)
+@pytest.mark.parametrize("apply", [True, False])
+def test_yaml_that_would_take_all_memory_is_refused(apply: bool, body: bytes, complaint: str) -> None:
+    async def story(client: Client) -> None:
+        if apply:
+            answer = await client.patch(f"{MAPS}/a?fieldManager=x", body, APPLY)
+        else:
+            answer = await client.post(MAPS, body, type="application/yaml")
+        assert answer.code == 400 and complaint in answer.body["message"]
+
+    play(story)
+
+
+def test_a_document_may_use_aliases() -> None:
+    async def story(client: Client) -> None:
+        body = b"apiVersion: v1\nkind: ConfigMap\nmetadata: &meta {name: a}\ndata: *meta\n"
+        assert (await client.post(MAPS, body, type="application/yaml")).body["data"] == {"name": "a"}
+
+    play(story)
+
+
+def test_a_name_of_dots_is_refused() -> None:
+    async def story(client: Client) -> None:
+        answer = await client.get(f"{MAPS}/..")
+        assert (answer.code, answer.body["message"]) == (
+            400,
+            "Name parameter invalid: \"..\": may not be '..'",
+        )
 
     play(story)

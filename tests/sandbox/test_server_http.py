@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 from server_stage import MAPS, a_map
+from yarl import URL
 
 from kruise_rollouts.runtime.clock import WallClock
 from kruise_rollouts.sandbox.listen import (
@@ -112,6 +113,21 @@ async def test_a_body_that_is_too_large_is_refused() -> None:
         code, body = await site.call("POST", MAPS, a_map("a", x="y" * (3 << 20)))
         assert (code, body["reason"]) == (413, "RequestEntityTooLarge")
         assert (await site.call("POST", MAPS, a_map("a")))[0] == 201
+
+
+async def test_long_selectors_bad_escapes_and_a_false_encoding_are_taken_as_kubernetes_takes_them() -> None:
+    async with a_site() as site:
+        await site.call("POST", MAPS, a_map("a"))
+        names = ",".join(f"n{i}" for i in range(9000))
+        code, body = await site.call("GET", f"{MAPS}?labelSelector=x+notin+({names})")
+        assert (code, len(body["items"])) == (200, 1)
+        plain = URL(f"{site.listener.url}{MAPS}?labelSelector=%zz&limit=1", encoded=True)
+        async with site.session.get(plain, headers={"X-Long": "y" * 20_000}) as answer:
+            assert answer.status == 200
+        body = json.dumps(a_map("b")).encode()
+        headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+        async with site.session.post(site.listener.url + MAPS, data=body, headers=headers) as answer:
+            assert answer.status == 201
 
 
 @pytest.mark.parametrize(

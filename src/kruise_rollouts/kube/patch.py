@@ -179,7 +179,8 @@ def _checked(ops: Json) -> list[JsonObject]:
     if not isinstance(ops, list):
         raise BadRequest(f"{where} {json_type(ops)} into Go value of type []handlers.jsonPatchOp")
     if len(ops) > MAX_OPERATIONS:
-        raise TooLarge(f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(ops)}")
+        why = f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(ops)}"
+        raise TooLarge(f"Request entity too large: {why}")
     for op in ops:
         if not isinstance(op, dict):
             raise BadRequest(f"{where} {json_type(op)} into Go value of type handlers.jsonPatchOp")

@@ -21,6 +21,9 @@ _encode = msgspec.json.Encoder().encode
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair
 _SHORT_BOOLEANS = {"y": True, "Y": True, "n": False, "N": False}  # YAML 1.1 in full, which PyYAML is not
+_ANCHOR = re.compile(rb"&([^\s,\[\]{}]+)")
+_TOO_DEEP = "yaml: exceeded max depth of 1000"
+_FEW, _FEW_REPEATED, _SOME, _MANY = 1000, 100, 400_000, 4_000_000  # nodes
 
 
 class BadBody(ValueError):
@@ -85,6 +88,11 @@ def decode_noting(body: bytes) -> tuple[Json, bool]:
     return value, bool(repeated)
 
 
+def too_deep(body: bytes) -> str:
+    """The complaint about JSON that is nested deeper than anybody needs."""
+    return f"invalid character '{'{' if body.count(b'{') >= body.count(b'[') else '['}' exceeded max depth"
+
+
 def _readable(body: bytes) -> bytes:
     """JSON whose texts are not quite Unicode, with U+FFFD for what cannot be read."""
     text = body.decode("utf-8", "replace")
@@ -98,15 +106,65 @@ def decode_yaml(body: bytes) -> tuple[Json, tuple[str, ...]]:
         node = loader.get_node() if loader.check_node() else None  # of the first document
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if "nesting depth" in (error.problem or ""):
+            raise BadBody(_TOO_DEEP) from error
         line = min(mark.line, body.rstrip().count(b"\n")) + 1 if mark else 1
-        raise BadBody(f"yaml: line {line}: {error.problem}") from error
+        untold = line == 1 and isinstance(error, yaml.scanner.ScannerError)
+        where = "" if untold else f"line {line}: "
+        raise BadBody(f"yaml: {where}{error.problem}") from error
+    except yaml.reader.ReaderError as error:
+        raise BadBody(f"yaml: {error.reason}") from error
     except yaml.YAMLError as error:
         raise BadBody(f"yaml: {error}") from error
     if node is None:
         return None, ()
     twice: list[str] = []
-    value = _yaml_value(node, _Loader(b""), twice)
+    try:
+        _Aliases(body).check(node)
+        value = _yaml_value(node, _Loader(b""), twice)
+    except RecursionError:
+        raise BadBody(_TOO_DEEP) from None
     return value, tuple(twice)
+
+
+class _Aliases:
+    """Refuses a document whose aliases would make much of little, or refer to what they are in."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._sizes: dict[int, int] = {}  # by id of a node: how many nodes it stands for
+
+    def check(self, root: yaml.Node) -> None:
+        """Raises BadBody."""
+        total = self._size(root)
+        repeated = total - len(self._sizes)
+        if total > _FEW and repeated > _FEW_REPEATED and repeated > total * _repeatable(total):
+            raise BadBody("yaml: document contains excessive aliasing")
+
+    def _size(self, node: yaml.Node) -> int:
+        found = self._sizes.get(id(node))
+        if found == 0:  # it is being counted
+            mark = _ANCHOR.match(self._body, node.start_mark.index)
+            name = mark[1].decode("utf-8", "replace") if mark else ""
+            raise BadBody(f"yaml: anchor '{name}' value contains itself")
+        if found is not None:
+            return found
+        self._sizes[id(node)] = 0
+        size = 1
+        if isinstance(node, yaml.SequenceNode):
+            for item in node.value:
+                size += self._size(item)
+        elif isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                size += self._size(key) + self._size(value)
+        self._sizes[id(node)] = size
+        return size
+
+
+def _repeatable(total: int) -> float:
+    """What share of so many nodes may come from aliases: nearly all of a few, a tenth of millions."""
+    grown = min(max((total - _SOME) / (_MANY - _SOME), 0.0), 1.0)
+    return 0.99 - 0.89 * grown
 
 
 def _yaml_value(node: yaml.Node, loader: Json, twice: list[str]) -> Json:

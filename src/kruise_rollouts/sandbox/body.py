@@ -8,7 +8,7 @@ from kruise_rollouts.kube.effects import Json, JsonObject
 from kruise_rollouts.kube.errors import ApiError, BadRequest, Cause, Details, TooLarge, UnsupportedMediaType
 
 from . import protobuf
-from .bodies import BadBody, decode_json
+from .bodies import BadBody, decode_json, too_deep
 from .field_types import WrongType
 from .fields import Expected, check_fields, check_object, strict_refusal
 from .patched import read_configuration, read_patch
@@ -51,7 +51,7 @@ def decode_body(call: Call, body: bytes, hooks: Hooks) -> Call:
         try:
             obj, problems = check_fields(body, schema, expected, call.content_type)
         except RecursionError:
-            raise BadRequest(f"{_unrecognised(expected)}json parse error: exceeded max depth") from None
+            raise BadRequest(f"{_unrecognised(expected)}json parse error: {too_deep(body)}") from None
         _tell(call, obj, problems, expected)
     return msgspec.structs.replace(call, body=obj)
 
@@ -149,7 +149,7 @@ class _DeleteOptions(msgspec.Struct, rename="camel"):
 def _options_in(value: Json) -> _DeleteOptions:
     """Raises BadRequest for a body of another kind, MsgspecError for one that is no DeleteOptions."""
     if isinstance(value, dict) and value.get("kind") not in (None, "", "DeleteOptions"):
-        version, kind = value.get("apiVersion") or "", value["kind"]
+        version, kind = value.get("apiVersion") or "meta.k8s.io/v1", value["kind"]
         raise BadRequest(
             f'no kind "{kind}" is registered for version "{version}" in scheme "pkg/runtime/scheme.go:111"'
         )

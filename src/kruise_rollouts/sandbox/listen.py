@@ -9,11 +9,13 @@ import asyncio
 import base64
 import contextlib
 import ipaddress
+import re
 import ssl
 import tempfile
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 from aiohttp import HttpVersion11, web
@@ -26,13 +28,15 @@ from multidict import CIMultiDict
 
 from kruise_rollouts.kube.errors import TooLarge
 
-from .request import Request, Response
+from .request import Query, Request, Response
 from .server import Server, refusal
 
-LIMIT_BYTES = 3 * 1024 * 1024
+LIMIT_BYTES = 3 * 1024 * 1024  # of a body
+HEAD_BYTES = 1 << 20  # of the path, and of each header
 AT_ONCE_BYTES = (
     1 << 18
 )  # of an answer, and of what its client has not read yet, that are written without waiting
+_BROKEN_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 LIFETIME = timedelta(days=3650)
 
 
@@ -154,7 +158,13 @@ class Listener:
         """Listens when this returns; `port` is the one that was found."""
         # A client that goes away ends its watch at once, not when the next event cannot be written.
         low_level = web.Server(
-            self._serve, access_log=None, keepalive_timeout=3600.0, handler_cancellation=True
+            self._serve,
+            access_log=None,
+            keepalive_timeout=3600.0,
+            handler_cancellation=True,
+            auto_decompress=False,  # Kubernetes takes bodies as they are
+            max_line_size=HEAD_BYTES,  # selectors can be long
+            max_field_size=HEAD_BYTES,
         )
         self._runner = web.ServerRunner(low_level, shutdown_timeout=1.0)
         await self._runner.setup()
@@ -187,6 +197,8 @@ class Listener:
             name = name.lower()
             headers[name] = f"{headers[name]},{value}" if name in headers else value
         query = tuple(raw.query.items())
+        if _BROKEN_ESCAPE.search(raw.raw_path):
+            query = _readable(raw.raw_path)
         request = Request(raw.method, raw.path, query, headers, body)
         answer = await self._server.respond(request)
         if answer.stream is None:
@@ -209,6 +221,12 @@ class Listener:
         if self._date[0] != now:
             self._date = (now, format_datetime(now.astimezone(UTC), usegmt=True))
         return _OnePiece(transport, answer, self._date[1])
+
+
+def _readable(path: str) -> Query:
+    """The parameters that can be decoded; others are passed over."""
+    parts = urlsplit(path).query.split("&")
+    return tuple(pair for part in parts if not _BROKEN_ESCAPE.search(part) for pair in parse_qsl(part, True))
 
 
 async def _body(raw: web.BaseRequest) -> bytes:

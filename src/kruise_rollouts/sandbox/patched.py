@@ -9,7 +9,7 @@ from kruise_rollouts.kube.effects import Json, JsonObject
 from kruise_rollouts.kube.errors import ApiError, BadRequest, Cause, Details, Invalid
 from kruise_rollouts.kube.patch import json_type
 
-from .bodies import BadBody, decode_json, decode_yaml, repeated_keys
+from .bodies import BadBody, decode_json, decode_yaml, repeated_keys, too_deep
 from .field_types import WrongType
 from .fields import check_object, strict_text
 from .schema import Node
@@ -29,7 +29,7 @@ def read_patch(body: bytes, content_type: str) -> Json:
     except BadBody as bad:
         raise BadRequest(f"{prefix}{bad}") from bad
     except RecursionError:
-        raise BadRequest(f"{prefix}exceeded max depth") from None
+        raise BadRequest(f"{prefix}{too_deep(body)}") from None
     if content_type != JSON_PATCH:
         if patch is None:
             raise BadRequest("Invalid JSON Patch")
@@ -65,7 +65,9 @@ def check_result(
     except WrongType as wrong:
         why = wrong.converted if strategic else _first_fault(ordered, schema)
         raise refused(ordered, patch, content_type, why) from wrong
-    problems = (*repetitions(patch, content_type), *(sorted(unknown) if strategic else unknown))
+    if len(unknown) > 1:  # told in the order in which patched objects are read
+        unknown = tuple(sorted(unknown)) if strategic else check_object(_in_order(obj), schema)[1]
+    problems = (*repetitions(patch, content_type), *unknown)
     if problems and validation == "Strict":
         raise refused(ordered, patch, content_type, strict_text(problems))
     out = {key: checked[key] for key in obj if key in checked}

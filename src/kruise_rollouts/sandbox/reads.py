@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import string
 from collections.abc import Iterable
 
 import msgspec
@@ -65,12 +66,16 @@ def token_of(rv: int, after: str) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
+_BASE64 = frozenset(string.ascii_letters + string.digits + "-_")
+
+
 def _read_token(text: str) -> _Token:
     invalid = "invalid continue token: continue key is not valid"
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except ValueError:
-        raise BadRequest(f"{invalid}: illegal base64 data") from None
+        wrong = next((i for i, c in enumerate(text) if c not in _BASE64), len(text) // 4 * 4)
+        raise BadRequest(f"{invalid}: illegal base64 data at input byte {wrong}") from None
     try:
         token = msgspec.convert(decode_json(raw), type=_Token)
     except (BadBody, msgspec.MsgspecError) as bad:

@@ -12,7 +12,7 @@ from random import Random
 import msgspec
 
 from kruise_rollouts.kube.effects import JsonObject
-from kruise_rollouts.kube.errors import ApiError, Details, InternalError, NotAcceptable
+from kruise_rollouts.kube.errors import ApiError, BadRequest, Details, InternalError, NotAcceptable
 from kruise_rollouts.kube.protocols import Clock
 from kruise_rollouts.runtime.log import log_of
 
@@ -240,6 +240,8 @@ class Server:
         if target.subresource in _STREAMS:
             return call
         deleting = target.verb.startswith("delete")  # its options may be in the body
+        if target.name in (".", ".."):
+            raise BadRequest(f"Name parameter invalid: \"{target.name}\": may not be '{target.name}'")
         if target.verb in _BODY_VERBS:
             check_options(target.verb, call.options)
         if target.verb in _BODY_VERBS or (deleting and request.body):
