@@ -192,7 +192,7 @@ def _manager_tuning(command: argparse.ArgumentParser) -> None:
 
 
 def _demo(flags: argparse.Namespace) -> None:
-    from .lab import run_demo
+    from .demo import run_demo
 
     run(run_demo(_rate(flags)))
 

@@ -1,4 +1,4 @@
-"""`kruise-rollout sandbox` and `demo`: a cluster in this process, with our manager in it."""
+"""`kruise-rollout sandbox`: a cluster in this process, with our manager in it. The story told in one is demo.py's."""
 
 from __future__ import annotations
 
@@ -21,20 +21,13 @@ from kruise_rollouts.operator.options import Options
 from kruise_rollouts.operator.webhook_configurations import Target
 from kruise_rollouts.runtime.clock import RateClock, WallClock, cancelled
 from kruise_rollouts.sandbox.callers import AppCaller, HttpCaller, Services
-from kruise_rollouts.sandbox.direct import DirectApi
 from kruise_rollouts.sandbox.listen import Listener
-from kruise_rollouts.sandbox.request import User
 from kruise_rollouts.sandbox.sandbox import Sandbox
 
-from .errors import CommandError, refusal
+from .errors import refusal
 from .home import Home, home
-from .live import View, view_for_here
-from .person import Person, Picture
-from .story import STORY, Act
 
 HOST = "kruise-rollout.sandbox:9876"  # where the API server reaches the manager in its own process
-PERSON = User("admin", groups=("system:masters", "system:authenticated"))
-LOOK_SECONDS = 0.1  # of the machine's clock, between two looks of the demo
 
 
 class LabFlags(Struct, frozen=True):
@@ -141,37 +134,3 @@ def _advice(flags: LabFlags) -> str:
             "No controller of ours runs in it: kruise-rollout install and manager can be pointed at it.\n"
         )
     return lines
-
-
-async def run_demo(rate: float) -> None:
-    """Plays the story. Raises CommandError if anything is not as it should be."""
-    clock = RateClock(rate)
-    view = view_for_here()
-    print(
-        f"A sandbox in this process; its clock runs {rate:g} times as fast as yours, so a pause of 60 s takes {60 / rate:.0f} s."
-    )
-    try:
-        async with lab(LabFlags(rate=rate), clock) as sandbox:
-            person = Person(DirectApi(sandbox.server, PERSON, "kubectl/demo", view.warn))
-            for number, act in enumerate(STORY, start=1):
-                view.act(number, len(STORY), act)
-                await _play(act, person, view, clock)
-    finally:
-        view.close()
-    print("\nTry it yourself: kruise-rollout sandbox")
-
-
-async def _play(act: Act, person: Person, view: View, clock: Clock) -> None:
-    deadline = clock.mono() + act.within
-    if act.do is not None:
-        await act.do(person)
-    seen: Picture = await person.look()
-    while not act.then(seen):
-        view.show(seen)
-        if clock.mono() > deadline:
-            view.end(act, seen, False)
-            raise CommandError(f"error: the demo stopped: after {act.within:g} s not seen: {act.seen}")
-        await asyncio.sleep(LOOK_SECONDS)
-        seen = await person.look()
-    view.show(seen)
-    view.end(act, seen, True)
