@@ -14,9 +14,9 @@ from .comparing import compare
 from .on_cluster import RealServer, record
 from .random_stories import random_story
 
-SEEDS = int(os.environ.get("DIFFERENTIAL_SEEDS", "5"))
+SEEDS = int(os.environ.get("DIFFERENTIAL_SEEDS", "10"))
 FIRST = int(os.environ.get("DIFFERENTIAL_FIRST", "1"))
-LENGTH = int(os.environ.get("DIFFERENTIAL_LENGTH", "80"))
+LENGTH = int(os.environ.get("DIFFERENTIAL_LENGTH", "120"))
 
 
 @pytest.mark.cluster
