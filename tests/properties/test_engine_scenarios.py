@@ -125,17 +125,29 @@ def test_a_good_revision_replaces_the_pod_that_never_started_first() -> None:
     assert sizes(world) == {"web:1": 2, "web:2": 0, "web:3": 3}
 
 
-def test_standing_still_keeps_a_pod_that_never_started_rather_than_lose_one_that_serves() -> None:
+def test_standing_still_gives_up_the_pod_that_never_started() -> None:
     world = native(5, 1, 0)
     update(world, 2)
     annotate(world, 1)
     assert rest(world, broken="web:2") == (6, 5, 1)
     update(world, 3, rollingStyle="Partition", paused=True, partition=1)
-    assert rest(world, broken="web:2") == (6, 5, 0)
-    assert sizes(world) == {"web:1": 5, "web:2": 1}
+    assert rest(world, broken="web:2") == (5, 5, 0)
+    assert sizes(world) == {"web:1": 5, "web:2": 0}
+
+
+def test_standing_still_after_going_back_half_way_makes_no_pods_for_those_that_never_started() -> None:
+    world = native(5, 1, 0)
+    update(world, 2)
     annotate(world, 2)
-    assert rest(world, broken="web:2") == (5, 5, 2)
-    assert sizes(world) == {"web:1": 3, "web:2": 0, "web:3": 2}
+    assert rest(world) == (5, 5, 2)
+    update(world, 3)
+    annotate(world, 1)
+    rest(world, broken="web:3")
+    update(world, 2, rollingStyle="Partition", paused=True, partition=1)
+    assert rest(world, broken="web:3") == (6, 5, 2)
+    annotate(world, 2)
+    assert rest(world, broken="web:3") == (5, 5, 2)
+    assert sizes(world) == {"web:1": 3, "web:2": 2, "web:3": 0}
 
 
 def test_a_version_that_comes_in_the_moment_its_predecessor_gets_its_first_pod_costs_none_that_serves() -> (

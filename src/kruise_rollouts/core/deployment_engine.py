@@ -3,7 +3,7 @@
 The annotation keys.DEPLOYMENT_STRATEGY says how many pods may be of the new revision; whoever writes it, a
 BatchRelease or a person, drives the Deployment. Two states: at rest it is paused; during a move no new pod counts as
 available, bound.py says how far it may go, and it is paused once it has gone that far. The Deployment controller
-scales the ReplicaSets, and strategy.type stays as it is (unless it is Recreate, which cannot
+scales the ReplicaSets (one exception: `_trims`), and strategy.type stays as it is (unless it is Recreate, which cannot
 be bounded). Nothing is remembered: the person's own settings are kept in keys.DEPLOYMENT_EXTRA_STATUS until they are
 given back.
 """
@@ -123,16 +123,46 @@ def _target(view: View) -> int:
 
 
 def _rest(view: View, message: str = "") -> Decision[ExtraStatus]:
-    """Nothing moves. Pods too many, of which some may serve and some not, stay until all are ready or a move goes on."""
+    """Nothing moves. Pods too many that serve, or whose like may, stay until all are ready or a move goes on."""
     status = _status(view, message)
     if not _stands_still(view):
         return _decision(view, status, [] if _goes_no_further(view) else [_stop(view)])
     surplus = 0 if view.is_scaling else max(0, view.existing - view.total)
     if all(r.status.ready_replicas >= r.replicas for r in view.sets):
         surplus = 0  # the Deployment controller may choose which go
-    return _decision(
-        view, status, [*_settle(view, _resting(view, surplus), status), *_marks(view, moving=False)]
-    )
+    # Surge as it is first, or the pods that are ready would be trimmed.
+    writes = _settle(view, _resting(view, surplus), status) or _trims(view, surplus)
+    return _decision(view, status, [*writes, *_marks(view, moving=False)])
+
+
+def _trims(view: View, surplus: int) -> list[Write]:
+    """Takes away old pods too many that are not ready, those of a superseded revision first.
+
+    A paused Deployment gives up pods of its largest ReplicaSet, which are the ones that serve; so this is the one case
+    in which a ReplicaSet is scaled here. For a moment its pods may be made up for: never with new ones, then.
+    """
+    if view.revisions.new_pods > 0:
+        return []
+    writes: list[Write] = []
+    left = surplus
+    for replica_set in reversed(view.revisions.old):
+        pods = min(left, _unready(replica_set))
+        if pods > 0:
+            body = {"spec": {"replicas": replica_set.replicas - pods}}
+            version = replica_set.metadata.resource_version
+            writes.append(Patch(_ref(replica_set), body, resource_version=version))
+            left -= pods
+    if writes:
+        spec = spec_patch(view.deployment, _resting(view, left))
+        writes.append(Patch(view.seen.ref, {"spec": spec}, basis=view.deployment.metadata.basis))
+    return writes
+
+
+def _unready(replica_set: ReplicaSet) -> int:
+    """Pods wanted that are not ready; 0 while its controller has not said."""
+    if replica_set.status.observed_generation < replica_set.metadata.generation:
+        return 0
+    return max(0, replica_set.replicas - replica_set.status.ready_replicas)
 
 
 def _stands_still(view: View) -> bool:
