@@ -361,6 +361,25 @@ async def test_a_watch_that_hears_nothing_any_more_is_replaced_when_asked() -> N
         assert server.open_watches == 1
 
 
+@virtually
+async def test_a_server_that_comes_back_with_an_earlier_state_is_found_out_at_once() -> None:
+    """S53. It accepts a watch from a version that it does not have yet, and stays silent."""
+    server, restored = a_server("a"), list[set[str]]()
+    async with watching(server) as informer:
+        server.version = 1000
+        server.put(PLURAL, "ns", "lost")
+        await informer.synced.wait()
+        informer.on_restored = lambda: restored.append(names(informer))
+        await settle(1)
+        server.objects.pop((PLURAL, "ns", "lost"))
+        server.version = 20
+        server.history.clear()
+        server.fail("EVENT", Unavailable("connection reset", code=0))
+        server.nudge()
+        await settle(5)
+        assert names(informer) == {"a"} and len(restored) == 1
+
+
 @pytest.mark.parametrize("told", ["by bookmark", "not at all"])
 def test_a_restored_server_that_accepts_our_future_version_is_found_out(told: str) -> None:
     @virtually

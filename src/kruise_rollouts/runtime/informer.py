@@ -119,6 +119,7 @@ class Informer(Generic[T]):
         self._version = ""  # where to resume the watch; "": list first
         self._told = 0  # events of the present watch
         self._renewal = asyncio.Event()
+        self._broke_off = False  # the server may not be the one it was
         self._changes = 0  # those of them that are no bookmarks
         self._log = log.bind(kind=kind.kind, path=self._path)
 
@@ -153,8 +154,11 @@ class Informer(Generic[T]):
         started = self._clock.mono()
         self._told = self._changes = 0
         try:
+            if self._version and self._broke_off:
+                await self._compare_versions()
             if not self._version:
                 await self._list()
+            self._broke_off = False
             await self._watch()
         except ApiError as error:
             if isinstance(error, Gone | NotFound) or _is_too_new(error):
@@ -162,6 +166,7 @@ class Informer(Generic[T]):
                 self._log.info("the watch cannot be resumed, listing again", error=error.message)
             else:
                 self._log.warning("list or watch failed", error=error.message, code=error.code)
+                self._broke_off = True
             return max(error.retry_after or 0.0, self._backoff.next())
         except msgspec.MsgspecError as error:  # not even the frame of an event or page could be read
             self._log.warning("unreadable answer", error=str(error))
@@ -216,6 +221,13 @@ class Informer(Generic[T]):
                 if meta is not None:
                     unread.append((meta.namespace, meta.name))
         return page.metadata
+
+    async def _compare_versions(self) -> None:
+        """Lists anew if the server's version is lower than ours: it would accept our watch, and say nothing in it."""
+        body = await self._api.request("GET", self._path, params={**self._params, "limit": "1"})
+        at = raw_page(body).metadata.resource_version
+        if 0 < version(at) < version(self._version):
+            self._version = ""
 
     # --- watch ---------------------------------------------------------------------------------------------
 
