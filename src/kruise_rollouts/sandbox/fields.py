@@ -19,7 +19,7 @@ from .field_types import WrongType, check_scalar, go_type, is_plain
 from .schema import ABSENT, INT_OR_STRING, OBJECT_META, Node, definition, schema_of
 
 _MAX_PROBLEMS = 100
-_TYPE_META = (
+TYPE_META = (
     'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
 )
 
@@ -100,7 +100,7 @@ def _type_meta(value: Json, body: bytes, expected: Expected) -> JsonObject:
         value = {}
     if not isinstance(value, dict):
         raise _unrecognized(
-            f"{parse_error} {json_type(value)} into Go value of type {_TYPE_META}", body, expected
+            f"{parse_error} {json_type(value)} into Go value of type {TYPE_META}", body, expected
         )
     for field in ("apiVersion", "kind"):
         given = value.get(field)

@@ -131,7 +131,12 @@ def check_list_options(options: Options, *, watching: bool) -> None:
             *([not_supported("resourceVersionMatch", f'"{other}"', ("NotOlderThan",))] if other else []),
         )
     if not rv:
-        refuse("resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided")
+        unknown = not_supported("resourceVersionMatch", f'"{match}"', _MATCHES)
+        refuse(
+            "resourceVersionMatch",
+            "resourceVersionMatch is forbidden unless resourceVersion is provided",
+            *([] if match in _MATCHES else [unknown]),
+        )
     if options.continue_token:
         refuse("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided")
     if match not in _MATCHES:

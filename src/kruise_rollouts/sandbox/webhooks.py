@@ -20,6 +20,7 @@ from .callers import Caller, CallFailed
 from .pipeline import Attempt
 from .request import User
 from .resources import Resource
+from .webhook_bodies import BadReview, read_review
 from .webhook_match import Hook
 
 WARNINGS_LIMIT, WARNING_LIMIT = 4096, 256  # characters: of all warnings; of each, if they are too many
@@ -143,13 +144,9 @@ def client_message(status: int) -> str:
 def decode_review(body: bytes, api_version: str, kind: str) -> JsonObject:
     """The review in `body`. Raises CallError unless it is one of `api_version`."""
     try:
-        answer = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise CallError(
-            f"failed to call webhook: couldn't get version/kind; json parse error: {error}"
-        ) from None
-    if not isinstance(answer, dict):
-        raise CallError("failed to call webhook: couldn't get version/kind; json parse error: not an object")
+        answer = read_review(body)
+    except BadReview as bad:
+        raise CallError(f"failed to call webhook: {bad}") from bad
     version, found = answer.get("apiVersion") or api_version, answer.get("kind") or kind
     if found != kind:
         raise CallError(
