@@ -89,6 +89,24 @@ def test_pages_show_one_moment_whatever_happens_meanwhile() -> None:
     play(story)
 
 
+def test_a_page_can_be_continued_for_some_minutes() -> None:
+    async def story(client: Client) -> None:
+        for name in "abc":
+            await client.made(MAPS, a_map(name))
+        token = (await client.get(f"{MAPS}?limit=1")).body["metadata"]["continue"]
+        await client.made(MAPS, a_map("d"))
+        await client.sandbox.clock.sleep(290)
+        assert names(await client.get(f"{MAPS}?limit=1&continue={token}")) == ["b"]
+        await client.sandbox.clock.sleep(20)
+        expired = await client.get(f"{MAPS}?limit=1&continue={token}")
+        assert (expired.code, expired.body["reason"]) == (410, "Expired")
+        rest = await client.get(f"{MAPS}?limit=2&continue={expired.body['metadata']['continue']}")
+        assert names(rest) == ["b", "c"]
+        assert names(await client.get(f"{MAPS}?continue={rest.body['metadata']['continue']}")) == ["d"]
+
+    play(story)
+
+
 def test_a_page_of_a_forgotten_moment_expires_with_a_way_on() -> None:
     async def story(client: Client) -> None:
         for name in "abc":

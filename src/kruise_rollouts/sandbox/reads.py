@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import string
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 import msgspec
 from msgspec import Struct
@@ -27,6 +28,10 @@ EXPIRED_PAGE = (
     "Continuing with the provided token results in an inconsistent list - objects that were created, modified, or "
     "deleted between the time the first chunk was returned and now may show up in the list."
 )
+
+
+PAGED = timedelta(minutes=5)  # so long the rest of a list can be asked for as it was
+FORGOTTEN = timedelta(hours=1)  # after this nobody asks any more
 
 
 class PageExpired(Gone):
@@ -190,6 +195,7 @@ class Reader:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._paged: dict[int, datetime] = {}  # versions that are being paged through, with when that began
 
     async def get(self, call: Call) -> JsonObject:
         """The object, or what the subresource shows of it. Raises NotFound."""
@@ -224,6 +230,19 @@ class Reader:
 
     def page(self, call: Call) -> Page:
         """The entries a list answers with. Raises BadRequest, Invalid, Gone, PageExpired, ApiError 504."""
+        page = self._page(call)
+        if page.continue_token and (not call.options.continue_token or page.rv not in self._paged):
+            now = self._parts.clock.now()
+            self._paged = {rv: at for rv, at in self._paged.items() if now - at < FORGOTTEN}
+            self._paged[page.rv] = now
+        return page
+
+    def _is_expired(self, rv: int) -> bool:
+        """Whether the list of that version has been left alone for too long; the newest version never is."""
+        began = self._paged.get(rv)
+        return began is not None and rv < self._parts.store.rv and self._parts.clock.now() - began >= PAGED
+
+    def _page(self, call: Call) -> Page:
         options, store = call.options, self._parts.store
         check_list_options(options, watching=False)
         wanted = filter_of(call)
@@ -255,6 +274,8 @@ class Reader:
             rv, entries = store.rv, table.range(wanted.ns)
         else:
             try:
+                if self._is_expired(token.rv):
+                    raise Gone(EXPIRED)
                 rv, entries = token.rv, iter(table.at(token.rv, wanted.ns))
             except Gone:
                 expired = PageExpired(EXPIRED_PAGE)
