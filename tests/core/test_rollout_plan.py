@@ -9,11 +9,14 @@ import msgspec
 import pytest
 
 from kruise_rollouts.api.apps import Deployment
+from kruise_rollouts.api.keys import HASH, ROLLOUT_FINALIZER
 from kruise_rollouts.api.rollouts_v1beta1 import BatchRelease, Rollout
 from kruise_rollouts.core.replan import replanned
+from kruise_rollouts.core.rollout import decide_rollout
 from kruise_rollouts.core.snapshot import RolloutSnapshot
 from kruise_rollouts.core.strategies.partition import STRATEGY
 from kruise_rollouts.core.workloads.deployment import PartitionedDeployment
+from kruise_rollouts.kube.effects import Patch
 
 
 def seen(old: list[Any], batch: int, new: list[Any], index: int) -> RolloutSnapshot:
@@ -55,3 +58,10 @@ def test_a_changed_plan_goes_on_with_the_step_that_fits(
     old: list[Any], batch: int, new: list[Any], index: int, target: int
 ) -> None:
     assert replanned(seen(old, batch, new, index)) == target
+
+
+def test_a_new_rollout_gets_all_its_marks_in_one_write() -> None:
+    (write,) = decide_rollout(seen(["100%"], 0, ["100%"], 0)).writes
+    assert isinstance(write, Patch)
+    assert write.body["metadata"]["finalizers"] == [ROLLOUT_FINALIZER]
+    assert write.body["metadata"]["annotations"].keys() == {HASH}

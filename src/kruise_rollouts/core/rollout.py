@@ -32,7 +32,7 @@ from kruise_rollouts.core.replan import plan_hash
 from kruise_rollouts.core.rolling import fresh_sub, is_ending, is_same_revision, progress, unmarked
 from kruise_rollouts.core.snapshot import Reason, RolloutSnapshot
 from kruise_rollouts.core.tasks import is_ours
-from kruise_rollouts.kube.effects import Delete, Patch
+from kruise_rollouts.kube.effects import Delete, JsonObject, Patch
 
 P = RolloutPhase
 HEALTHY_MESSAGE = "rollout is healthy"
@@ -97,19 +97,21 @@ def _deleted(seen: RolloutSnapshot) -> Out | None:
 
 
 def _not_adopted(seen: RolloutSnapshot) -> Out | None:
-    """The Rollout's own marks: the finalizer, and the hash that clients compare."""
+    """The Rollout's own marks: the finalizer, and the hash that clients compare. Both in one write at first."""
     meta, wanted = seen.rollout.metadata, plan_hash(seen)
-    if ROLLOUT_FINALIZER not in meta.finalizers:
-        return stay(seen, _with_finalizers(seen, (*meta.finalizers, ROLLOUT_FINALIZER)))
+    marks: JsonObject = {}
     if wanted and meta.annotations.get(HASH) != wanted:
-        return stay(seen, Patch(seen.ref, {"metadata": {"annotations": {HASH: wanted}}}))
-    return None
+        marks = {"annotations": {HASH: wanted}}
+    if ROLLOUT_FINALIZER not in meta.finalizers:
+        return stay(seen, _with_finalizers(seen, (*meta.finalizers, ROLLOUT_FINALIZER), marks))
+    return stay(seen, Patch(seen.ref, {"metadata": marks})) if marks else None
 
 
-def _with_finalizers(seen: RolloutSnapshot, wanted: tuple[str, ...]) -> Patch:
+def _with_finalizers(seen: RolloutSnapshot, wanted: tuple[str, ...], more: JsonObject | None = None) -> Patch:
     # A list is replaced as a whole, so it must not have changed since we read it.
     version = seen.rollout.metadata.resource_version
-    return Patch(seen.ref, {"metadata": {"finalizers": list(wanted)}}, resource_version=version)
+    body = {"metadata": {**(more or {}), "finalizers": list(wanted)}}
+    return Patch(seen.ref, body, resource_version=version)
 
 
 def _disabled(seen: RolloutSnapshot) -> Out | None:
