@@ -14,17 +14,9 @@ from world_rules import watch
 from world_stage import a_world, play
 
 FAST = range(8)
-WORLDS = int(os.environ.get("WORLDS", "50"))
+WORLDS = int(os.environ.get("WORLDS", "150"))
 FIRST = int(os.environ.get("FIRST_WORLD", "0"))
 PART = 25  # worlds in one test
-
-
-# What is known to go wrong still.
-OPEN = {
-    "the only pod goes when a third version comes in the moment its successor is made": 327,
-    "a pod too many goes when a third version comes in the moment the first move begins": 18,
-    "more pods than allowed go when settings change in the moment the Rollout is deleted": 322,
-}
 
 
 def play_all(seeds: range) -> None:
@@ -40,9 +32,7 @@ def test_whatever_people_and_machines_do_the_rules_hold_and_the_release_ends(see
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(FIRST, FIRST + WORLDS, PART))
 def test_whatever_people_and_machines_do_in_many_more_worlds(first: int) -> None:
-    for seed in range(first, min(first + PART, FIRST + WORLDS)):
-        if seed not in OPEN.values():
-            play_all(range(seed, seed + 1))
+    play_all(range(first, min(first + PART, FIRST + WORLDS)))
 
 
 @pytest.mark.slow
@@ -58,18 +48,14 @@ SEEN = {
     "settings written during a release are lost to a manager that hears of them late": 193,
     "ready pods go when one write fails while a bad version is taken back": 214,
     "a Rollout that was approved too early and rolled back at once never ends": 5,
+    "the only pod goes when a third version comes in the moment its successor is made": 327,
+    "a pod too many goes when a third version comes in the moment the first move begins": 18,
+    "more pods than allowed go when settings change in the moment the Rollout is deleted": 322,
+    "pods of the next step come when those that failed go": 164,
+    "a Deployment stays paused that was disabled in the moment its first move begins": 35,
 }
 
 
 @pytest.mark.parametrize("what", SEEN)
 def test_what_once_went_wrong_does_not(what: str) -> None:
     play_all(range(SEEN[what], SEEN[what] + 1))
-
-
-@pytest.mark.slow
-@pytest.mark.xfail(
-    raises=AssertionError, strict=False, reason="a known limit of stopping a move in an instant"
-)
-@pytest.mark.parametrize("what", OPEN)
-def test_what_is_open(what: str) -> None:
-    play_all(range(OPEN[what], OPEN[what] + 1))
