@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from kruise_rollouts.kube.errors import ApiError, Unavailable
 from kruise_rollouts.kube.protocols import Api, Clock
 
+BROKEN = Unavailable("connection timed out", code=0)
+
 
 class FailingApi:
     """Hands everything on to `api` while all is well."""
@@ -24,16 +26,25 @@ class FailingApi:
         self.lag = 0.0  # seconds by which watches tell late
         self.refusal: ApiError | None = None  # what writes are answered with
         self._watches = 0  # so far
-        self._deaf = 0  # the first so many of them tell nothing any more
+        self._readers: set[asyncio.Future[None]] = set()
+        self._deaf: dict[
+            str, int
+        ] = {}  # by the end of the path: the first so many of them tell nothing any more
         self.written = 0  # objects of ours, leases and Events aside
         self.killed: Callable[[], object] = lambda: None  # ends the process
 
     def die_after(self, writes: int) -> None:
         self._left = writes
 
-    def deafen(self) -> None:
-        """The connections of the watches there are now are dead, and nobody notices."""
-        self._deaf = self._watches
+    def deafen(self, plural: str = "") -> None:
+        """The connections of the watches there are now are dead, and nobody notices. `plural` "": all of them."""
+        self._deaf[plural] = self._watches
+
+    async def drop_watches(self) -> None:
+        """Whoever watches finds out that the connections are dead."""
+        for reader in tuple(self._readers):
+            reader.cancel()
+        await self._clock.sleep(0)
 
     async def kill(self) -> None:
         """As kill -9 does: nothing more is written, from now on."""
@@ -75,11 +86,13 @@ class FailingApi:
         number = self._watches
         lines: asyncio.Queue[tuple[float, bytes | ApiError | None]] = asyncio.Queue()
         reader = asyncio.ensure_future(self._read(path, params, idle_seconds, lines))
+        self._readers.add(reader)
         try:
             while True:
                 at, line = await lines.get()
-                if number <= self._deaf:
-                    await asyncio.Event().wait()
+                deaf = any(path.endswith(end) and number <= last for end, last in self._deaf.items())
+                if deaf and line is not BROKEN:
+                    continue
                 await self._clock.sleep(at + self.lag - self._clock.mono())
                 if self.away:
                     raise Unavailable("connection reset")
@@ -89,6 +102,7 @@ class FailingApi:
                     return
                 yield line
         finally:
+            self._readers.discard(reader)
             reader.cancel()
 
     async def _read(
@@ -104,4 +118,6 @@ class FailingApi:
                 lines.put_nowait((self._clock.mono(), line))
         except ApiError as error:
             end = error
+        except asyncio.CancelledError:
+            end = BROKEN
         lines.put_nowait((self._clock.mono(), end))

@@ -161,6 +161,32 @@ def test_what_cuts_the_leader_off_leaves_the_standby_with_dead_watches() -> None
     play(story)
 
 
+@pytest.mark.parametrize("kind", ["replicasets", "deployments", "batchreleases"])
+@pytest.mark.parametrize("after", [0.0, 0.05, 0.2, 0.35, 0.6])
+def test_a_kind_of_which_nothing_is_heard_any_more_lets_no_pod_too_many_go(kind: str, after: float) -> None:
+    """S44. Until the kernel finds out that the connection is dead."""
+
+    async def story(cluster: Cluster) -> None:
+        stage = cluster.stage
+        api = await cluster.manager()
+        await cluster.begin()
+        await stage.set_version("version-2")
+        await stage.until_paused(1)
+        await stage.approve()
+        await stage.clock.sleep(after)
+        api.deafen(kind)
+
+        async def within_the_step() -> bool:
+            return (await stage.versions()).get("version-2", 0) <= 5
+
+        await stage.always("no more pods than step 2 asks for are new", within_the_step, seconds=25)
+        await api.drop_watches()
+        await stage.until_paused(2, within=30)
+        await stage.until_versions({"version-5": 5, "version-2": 5})
+
+    play(story)
+
+
 def test_a_right_that_was_missing_for_an_hour_is_used_within_ten_seconds_once_it_is_given() -> None:
     """S46."""
 
