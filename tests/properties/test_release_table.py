@@ -193,24 +193,24 @@ def what_it_waits_for(stage: Stage) -> str:
     return ""
 
 
+@pytest.mark.parametrize("event", EVENTS)
 @pytest.mark.parametrize("state", STATES)
-def test_whatever_people_do_in_a_state_the_release_moves_on_or_says_what_it_waits_for(state: str) -> None:
-    expected = next(row for row in ROWS if row[0] == state)[1:]
-    found = []
-    for event in EVENTS.values():
-        stage = Stage(10, PLAN, seed=1)
-        STATES[state](stage)
-        event(stage)
-        stage.finish()
-        found.append(outcome(stage))
-        if ROLLOUT_REF in stage.objects:
-            assert what_it_waits_for(stage) in stage.status["message"]
-        image = int(stage.native.spec["template"]["spec"]["containers"][0]["image"].rpartition(":")[2])
-        see_through(stage)
-        given_back(stage, LIMITS, image)
-    assert dict(zip(EVENTS, found, strict=True)) == dict(zip(EVENTS, expected, strict=True))
+def test_whatever_people_do_in_a_state_the_release_moves_on_or_says_what_it_waits_for(
+    state: str, event: str
+) -> None:
+    stage = Stage(10, PLAN, seed=1)
+    STATES[state](stage)
+    EVENTS[event](stage)
+    stage.finish()
+    assert outcome(stage) == next(row for row in ROWS if row[0] == state)[1 + list(EVENTS).index(event)]
+    if ROLLOUT_REF in stage.objects:
+        assert what_it_waits_for(stage) in stage.status["message"]
+    image = int(stage.native.spec["template"]["spec"]["containers"][0]["image"].rpartition(":")[2])
+    see_through(stage)
+    given_back(stage, LIMITS, image)
 
 
 def test_the_table_knows_every_state_of_the_machine() -> None:
     assert [row[0] for row in ROWS[1:]] == list(STATES)
-    assert {len(row) for row in ROWS[1:]} == {1 + len(EVENTS)}
+    assert ROWS[0] == ["state", *(event.replace(" ", "-") for event in EVENTS)]
+    assert {len(row) for row in ROWS} == {1 + len(EVENTS)}
