@@ -294,6 +294,17 @@ def test_a_recreate_deployment_is_replaced_pod_by_pod_and_stays_recreate() -> No
     assert rest(world) == (5, 5, 5)
 
 
+def test_a_recreate_deployment_that_only_the_annotation_drives_stays_recreate() -> None:
+    world = native(5, 0, 1, kind="Recreate")
+    annotate(world, 2)
+    assert rest(world) == (5, 5, 5)
+    update(world, 2)
+    assert rest(world) == (5, 5, 2)
+    world.change(world.deployment, {"metadata": {"annotations": {DEPLOYMENT_STRATEGY: None}}})
+    rest(world)
+    assert world.spec["strategy"] == {"type": "Recreate"}
+
+
 def test_new_pods_count_when_they_have_been_ready_for_the_persons_own_time() -> None:
     world = native(5, 1, 0, min_ready=30)
     update(world, 2)

@@ -184,7 +184,12 @@ def _stop(view: View) -> Patch:
 
     Refused like any other if the Deployment has changed: it may have been given back, and would stand still for good.
     """
-    return Patch(view.seen.ref, {"spec": {"paused": True}}, basis=view.deployment.metadata.basis)
+    body: JsonObject = {"spec": {"paused": True}}
+    if (
+        stored_status(view.deployment).original is None
+    ):  # a pause alone could be taken for another controller's hold
+        body["metadata"] = {"annotations": {DEPLOYMENT_EXTRA_STATUS: encode(_status(view))}}
+    return Patch(view.seen.ref, body, basis=view.deployment.metadata.basis)
 
 
 def _resting(view: View, surplus: int) -> Settings:
