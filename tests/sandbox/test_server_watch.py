@@ -174,6 +174,23 @@ def test_a_watch_ends_when_its_time_is_up() -> None:
     play(story)
 
 
+def test_what_happens_while_a_watch_ends_is_told_before_its_last_bookmark() -> None:
+    async def story(client: Client) -> None:
+        query = (("watch", "1"), ("timeoutSeconds", "10"), ("allowWatchBookmarks", "true"))
+        answer = await client.server.respond(Request("GET", MAPS, query, {}, b"", SYSTEM))
+        assert answer.stream is not None
+        await client.made(MAPS, a_map("a"))
+        chunks = [await anext(answer.stream)]
+        await client.clock.sleep(11)  # its client reads slowly; meanwhile its time is up
+        await client.made(MAPS, a_map("b"))
+        chunks += [chunk async for chunk in answer.stream]
+        events = [json.loads(line) for chunk in chunks for line in chunk.splitlines()]
+        assert [e["type"] for e in events] == ["ADDED", "ADDED", "BOOKMARK"]
+        assert events[-1]["object"]["metadata"]["resourceVersion"] == str(client.server.store.rv)
+
+    play(story)
+
+
 def test_a_table_names_its_columns_once() -> None:
     async def story(client: Client) -> None:
         await client.made(MAPS, a_map("a"))

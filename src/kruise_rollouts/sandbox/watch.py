@@ -221,8 +221,13 @@ class Watcher:
                 yield self._bookmark(call.resource, self._parts.store.rv, initial=False)
             elif cursor == feed.now:
                 await alarm.wait(feed)
+        chunk, cursor = await feed.read(cursor)
+        at = self._parts.store.rv
+        # `chunk` has all up to there: who resumes after the last bookmark must not miss a thing.
+        if chunk:
+            yield chunk
         if options.allow_bookmarks:
-            yield self._bookmark(call.resource, self._parts.store.rv, initial=False)
+            yield self._bookmark(call.resource, at, initial=False)
 
     def _bookmark(self, resource: Resource, rv: int, *, initial: bool) -> bytes:
         meta: JsonObject = {"resourceVersion": str(rv), "creationTimestamp": None}
