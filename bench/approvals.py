@@ -21,7 +21,7 @@ from kruise_rollouts.kube.objects import DEPLOYMENT, ROLLOUT
 
 PODS = 10
 STEPS: list[JsonObject] = [{"replicas": n, "pause": {}} for n in range(1, PODS)] + [{"replicas": "100%"}]
-STUCK_SECONDS = 60.0
+STUCK_SECONDS = 180.0  # an approval not followed by then is lost: a busy machine is slow
 
 
 class Tally:
@@ -66,6 +66,9 @@ async def main(count: int, releases: int) -> None:
         print(row("approvals lost", f"{tally.lost} of {total}", *limits))
         print(row("releases stuck", f"{stuck} of {count * releases}", "0"))
         print(f"approval -> next step seen: {milliseconds(tally.taken)}")
+        for name, end in zip((f"app-{n:04}" for n in range(count)), ended, strict=True):
+            if isinstance(end, BaseException):
+                print(f"  {name} {end!r}: {seen.rollout(name).get('status')}")
         if found.complaints():
             print("it complained:", *found.complaints()[:5], sep="\n  ")
     print(about())

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from bench.figures import about, row
 from bench.plane import Client, a_deployment, a_rollout, client
-from bench.program import Program, program
+from bench.program import Place, Program, installed, program
 
 from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.objects import DEPLOYMENT, POD, ROLLOUT
@@ -103,7 +103,13 @@ async def resting(found: Program) -> str:
 async def main(count: int, pods: int, others: int) -> None:
     print(about())
     print(f"{count} Rollouts of {pods} pods")
-    async with program() as found, client("fleet", (DEPLOYMENT, ROLLOUT)) as seen:
+    with installed() as place:
+        await measured(place, count, pods, others)
+    print(about())
+
+
+async def measured(place: Place, count: int, pods: int, others: int) -> None:
+    async with program(place=place) as found, client("fleet", (DEPLOYMENT, ROLLOUT)) as seen:
         ready, healthy = await both(seen, count, pods)
         figure = f"{healthy:.1f} s, pods ready {ready:.1f} s: x {healthy / ready:.2f}"
         print(row("both made at once, to all Healthy", figure, "< 130 s, pods 100 s", "< 350 s", "780 s"))
@@ -118,16 +124,15 @@ async def main(count: int, pods: int, others: int) -> None:
         print(row("at rest: requests", await resting(found), "<= 4 a minute", "4"), flush=True)
         found.process.terminate()
         await asyncio.to_thread(found.process.wait, 40)
-        await started("started there", "2.1-2.6 s, 330 MiB")
+        await started(place, "started there", "2.1-2.6 s, 330 MiB")
         if others:
             await strangers(seen, others)
-            await started(f"next to {others} pods none of ours", "")
-    print(about())
+            await started(place, f"next to {others} pods none of ours", "")
 
 
-async def started(what: str, openkruise: str) -> None:
+async def started(place: Place, what: str, openkruise: str) -> None:
     """A new process next to all that."""
-    async with program() as found:
+    async with program(place=place) as found:
         took = f"{found.admitted_after:.2f} s, {found.admitted_cpu:.2f} s of CPU"
         print(row(f"{what}: to the first admission", took, "< 2 s", openkruise), flush=True)
         await asyncio.sleep(10)

@@ -7,6 +7,7 @@ as an installer leaves it, with compiled modules, whatever the environment of th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import ssl
 import subprocess
@@ -15,9 +16,10 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from bench.plane import a_rollout, free_port
@@ -78,21 +80,36 @@ class Program:
         return [line for line in self._log.read_text().splitlines() if " ERROR " in line]
 
 
-@asynccontextmanager
-async def program(*flags: str) -> AsyncIterator[Program]:
-    """Installs, starts a manager and waits until it is ready; ends it after."""
-    webhook, health, metrics = free_port(), free_port(), free_port()
-    url = f"https://127.0.0.1:{webhook}"
-    await asyncio.to_thread(
-        subprocess.run, [PROGRAM, "install", "--webhook-url", url], check=True, capture_output=True
-    )
+class Place(NamedTuple):
+    """Where managers serve admission, one after the other: one that starts anew finds all as it left it."""
+
+    port: int
+    folder: str  # of the certificates
+
+
+@contextmanager
+def installed() -> Iterator[Place]:
+    """Installs, for managers that serve at this place."""
     with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "log"
+        place = Place(free_port(), folder)
+        url = f"https://127.0.0.1:{place.port}"
+        subprocess.run([PROGRAM, "install", "--webhook-url", url], check=True, capture_output=True)
+        yield place
+
+
+@asynccontextmanager
+async def program(*flags: str, place: Place | None = None) -> AsyncIterator[Program]:
+    """Starts a manager and waits until it is ready; ends it after. `place` None: a new one."""
+    with contextlib.ExitStack() as kept:
+        place = place or kept.enter_context(installed())
+        health, metrics = free_port(), free_port()
+        url = f"https://127.0.0.1:{place.port}"
+        log = Path(place.folder) / f"log-{health}"
         environ = {
             **as_installed("kruise_rollouts.cli.serve"),
             "WEBHOOK_HOST": "127.0.0.1",
-            "WEBHOOK_PORT": str(webhook),
-            "WEBHOOK_CERT_DIR": folder,
+            "WEBHOOK_PORT": str(place.port),
+            "WEBHOOK_CERT_DIR": place.folder,
         }
         command = [PROGRAM, "manager", "--metrics-bind-address", f"127.0.0.1:{metrics}"]
         command += ["--health-probe-bind-address", f"127.0.0.1:{health}", *flags]
