@@ -32,9 +32,9 @@ class Rules:
     def new_image(self) -> None:
         if self._image() != self.image:
             self.image, self.granted = self._image(), 0
-            self.spared = (
-                self._new_pods()
-            )  # of an earlier release of it, or of one that is not rolled back yet
+            # Of an earlier release of it, or of one that is not rolled back yet; Kubernetes fills up what surges.
+            pods = self._new_pods()
+            self.spared = pods + self.stage.native.surge() if pods else 0
         self.look()
 
     def scaled(self, before: int) -> None:

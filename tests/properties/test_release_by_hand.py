@@ -188,6 +188,7 @@ def play(plan: list[Any], limits: Any, edits: list[Any], seed: int) -> None:
         ({"canaryStatus": {"nextStepIndex": 77}}, "nextStepIndex 77 is ignored"),
         ({"conditions": []}, "the status does not say how far the release is"),
         ({"canaryStatus": None}, "the status does not say how far the release is"),
+        ({"blueGreenStatus": {"currentStepIndex": 1}}, "status.blueGreenStatus is dropped"),
     ],
 )
 def test_a_status_that_cannot_be_followed_is_told_of_and_the_release_goes_on(status: Any, words: str) -> None:

@@ -21,7 +21,7 @@ from kruise_rollouts.api.keys import (
     RolloutPhase,
     TerminatingReason,
 )
-from kruise_rollouts.api.rollouts_v1beta1 import Condition, RolloutStatus
+from kruise_rollouts.api.rollouts_v1beta1 import Condition, RolloutStatus, Style
 from kruise_rollouts.core.child_release import rollout_id
 from kruise_rollouts.core.conditions import STALLED, set_condition, without
 from kruise_rollouts.core.finalise import finalise
@@ -66,6 +66,24 @@ def _observed(seen: RolloutSnapshot, status: RolloutStatus) -> RolloutStatus:
 
 
 # Before any phase -------------------------------------------------------------------------------------------------
+
+
+def _of_another_style(seen: RolloutSnapshot) -> Out | None:
+    """A sub-status that the style does not keep: written by hand, or left from a plan of another style."""
+    if seen.strategy is None:
+        return None
+    is_blue_green = seen.strategy.style is Style.BLUE_GREEN
+    found = seen.status.canary_status if is_blue_green else seen.status.blue_green_status
+    if found is None:
+        return None
+    name, kept = ("canaryStatus", "blueGreenStatus") if is_blue_green else ("blueGreenStatus", "canaryStatus")
+    status = (
+        replace(seen.status, canary_status=None)
+        if is_blue_green
+        else replace(seen.status, blue_green_status=None)
+    )
+    told = f"status.{name} is dropped: a release in this style keeps {kept}"
+    return move(seen, status, notes=tell(seen, told, reason="StatusInvalid", type_="Warning"))
 
 
 def _deleted(seen: RolloutSnapshot) -> Out | None:
@@ -295,7 +313,15 @@ class Row(Struct, frozen=True):
     to: tuple[RolloutPhase, ...]
 
 
-CASES: tuple[Case, ...] = (_deleted, _not_adopted, _disabled, _without_workload, _stalled, _by_phase)
+CASES: tuple[Case, ...] = (
+    _of_another_style,
+    _deleted,
+    _not_adopted,
+    _disabled,
+    _without_workload,
+    _stalled,
+    _by_phase,
+)
 # What the cases do to any phase, for people to see in docs/states: (when, from, to); "" is any.
 ARROWS: tuple[tuple[str, str, RolloutPhase], ...] = (
     ("deleted", "", P.TERMINATING),
