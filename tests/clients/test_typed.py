@@ -19,7 +19,7 @@ KUBECTLS = [path for path in (CURRENT, OLD) if path]
 # What only newer ones know, or show otherwise: 1.20 shows the owners of fields, ordered by seconds.
 NOT_OLD = (
     "whoami", "create token", "--subresource", "--for=jsonpath", "wait --for=", "debug", "--validate=", "server-side",
-    "-o yaml", "-o json",
+    "-o yaml", "-o json", 'diff -f "$CHANGED"',
 )  # fmt: skip
 SUBJECTS = ("reading", "creating", "changing")
 pytestmark = [pytest.mark.slow, pytest.mark.kubectl, pytest.mark.cluster]
