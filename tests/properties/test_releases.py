@@ -61,7 +61,9 @@ def perform(stage: Stage, rules: Rules, act: str, value: Any) -> None:
             # Nobody holds a template that comes between the end of the Rollout and that of its bounds. And a third
             # version stops a move at once, on what is known of its pods then: that must not be old news.
             late = stage.lags and rules.image != rules.stable
-            rules.capacity_counts = rules.capacity_counts and stage_status(stage) is not None and not late
+            rollout = stage_status(stage)
+            held = rollout is not None and not rollout["spec"].get("disabled")
+            rules.capacity_counts = rules.capacity_counts and held and not late
             stage.set_image(value)
             rules.new_image()
         case "approve":
