@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from kruise_rollouts.sandbox.schema import recorded_definitions
+from kruise_rollouts.sandbox.schemas.schema import recorded_definitions
 
 TARGET = Path(__file__).resolve().parent.parent / "src/kruise_rollouts/sandbox/data/zeroes.json"
 STRUCT = re.compile(r"^type (\w+) struct \{\n(.*?)^\}", re.MULTILINE | re.DOTALL)

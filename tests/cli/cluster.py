@@ -24,9 +24,9 @@ from kruise_rollouts.operator.installation import Installation, crd_objects
 from kruise_rollouts.operator.options import Options
 from kruise_rollouts.operator.webhook_configurations import Target
 from kruise_rollouts.runtime.clock import RateClock
-from kruise_rollouts.sandbox.callers import AppCaller
-from kruise_rollouts.sandbox.listen import Listener
+from kruise_rollouts.sandbox.admission.callers import AppCaller
 from kruise_rollouts.sandbox.sandbox import Sandbox
+from kruise_rollouts.sandbox.wire.listen import Listener
 
 T = TypeVar("T")
 RATE = 50.0

@@ -18,7 +18,7 @@ import pytest
 from aiohttp import web
 
 from kruise_rollouts.runtime.clock import WallClock
-from kruise_rollouts.sandbox.listen import make_identity, ssl_context
+from kruise_rollouts.sandbox.wire.listen import make_identity, ssl_context
 
 from .misuse import MAPS, NONSENSE, Client, Got, Neighbour, Nonsense
 from .process import sandbox

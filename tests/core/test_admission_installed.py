@@ -29,7 +29,7 @@ from kruise_rollouts.operator.webhook_configurations import MUTATING, VALIDATING
 from kruise_rollouts.operator.webhooks import add_webhooks
 from kruise_rollouts.runtime.clock import LoopClock, run_virtual
 from kruise_rollouts.runtime.webhook import WebhookApp
-from kruise_rollouts.sandbox.callers import AppCaller
+from kruise_rollouts.sandbox.admission.callers import AppCaller
 from kruise_rollouts.sandbox.direct import DirectApi
 from kruise_rollouts.sandbox.sandbox import Sandbox
 

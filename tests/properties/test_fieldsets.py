@@ -7,8 +7,8 @@ import copy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kruise_rollouts.sandbox import fieldset
-from kruise_rollouts.sandbox.fieldset import FieldSet
+from kruise_rollouts.sandbox.apply import fieldset
+from kruise_rollouts.sandbox.apply.fieldset import FieldSet
 
 elements = st.sampled_from(["f:a", "f:b", 'k:{"name":"a"}', 'v:"x"'])
 Path = tuple[str, ...]

@@ -23,10 +23,10 @@ from kruise_rollouts.operator.installation import Installation, crd_objects, web
 from kruise_rollouts.operator.options import Options
 from kruise_rollouts.operator.webhook_configurations import Target
 from kruise_rollouts.runtime.clock import LoopClock, cancelled, run_virtual
-from kruise_rollouts.sandbox.callers import AppCaller
+from kruise_rollouts.sandbox.admission.callers import AppCaller
 from kruise_rollouts.sandbox.direct import DirectApi
+from kruise_rollouts.sandbox.nodes.stages import Knobs
 from kruise_rollouts.sandbox.sandbox import Sandbox
-from kruise_rollouts.sandbox.stages import Knobs
 
 FAULTS = ("kill", "kill", "fail", "lag", "cut", "expire", "second manager")
 

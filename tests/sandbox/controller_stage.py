@@ -18,9 +18,9 @@ from real_server import RealServer
 from kruise_rollouts.kube.errors import NotFound
 from kruise_rollouts.kube.objects import DEPLOYMENT, NAMESPACE, POD, REPLICA_SET, Kind
 from kruise_rollouts.runtime.clock import LoopClock, run_virtual
+from kruise_rollouts.sandbox.nodes.stages import Knobs
 from kruise_rollouts.sandbox.request import Options
 from kruise_rollouts.sandbox.sandbox import Sandbox
-from kruise_rollouts.sandbox.stages import Knobs
 
 Object = dict[str, Any]
 MERGE = "application/merge-patch+json"

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from kruise_rollouts.kube.errors import ApiError, Forbidden, Invalid, NotFound, error_of
-from kruise_rollouts.sandbox.access import ADMIN, Access, create_default_roles
-from kruise_rollouts.sandbox.rbac import GROUP, Deed, covers, lacking
+from kruise_rollouts.sandbox.access.access import ADMIN, Access, create_default_roles
+from kruise_rollouts.sandbox.access.rbac import GROUP, Deed, covers, lacking
+from kruise_rollouts.sandbox.access.reviews import Reviews
 from kruise_rollouts.sandbox.request import Request, User
-from kruise_rollouts.sandbox.reviews import Reviews
 from kruise_rollouts.sandbox.server import Server
 
 Json = Any

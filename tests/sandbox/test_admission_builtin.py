@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from kruise_rollouts.kube.errors import ApiError, Cause, Details, Forbidden, NotFound
 from kruise_rollouts.kube.quantity import parse_quantity
 from kruise_rollouts.runtime.clock import WallClock
-from kruise_rollouts.sandbox.admission import Admission
+from kruise_rollouts.sandbox.admission.admission import Admission
+from kruise_rollouts.sandbox.admission.quota import status_of
+from kruise_rollouts.sandbox.admission.quota_status import QuotaStatus
 from kruise_rollouts.sandbox.quantity import show_quantity
-from kruise_rollouts.sandbox.quota import status_of
-from kruise_rollouts.sandbox.quota_status import QuotaStatus
 from kruise_rollouts.sandbox.request import Options
 from kruise_rollouts.sandbox.server import Server
 

@@ -12,9 +12,16 @@ import pytest
 from aiohttp import web
 
 from kruise_rollouts.runtime.clock import WallClock
-from kruise_rollouts.sandbox.callers import AppCaller, CallFailed, HttpCaller, NoCaller, Services, service_url
-from kruise_rollouts.sandbox.listen import Identity, make_identity
+from kruise_rollouts.sandbox.admission.callers import (
+    AppCaller,
+    CallFailed,
+    HttpCaller,
+    NoCaller,
+    Services,
+    service_url,
+)
 from kruise_rollouts.sandbox.store import Store
+from kruise_rollouts.sandbox.wire.listen import Identity, make_identity
 
 NAMES = ("localhost", "hook.ns.svc")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kruise_rollouts.sandbox.webhook_rules import default_webhooks, validate_webhooks
+from kruise_rollouts.sandbox.admission.webhook_rules import default_webhooks, validate_webhooks
 
 RECORDED = json.loads(Path(__file__).with_name("webhook_answers.json").read_text())
 

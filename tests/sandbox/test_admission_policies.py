@@ -8,7 +8,7 @@ import pytest
 
 from kruise_rollouts.kube.errors import ApiError
 from kruise_rollouts.runtime.clock import WallClock
-from kruise_rollouts.sandbox.admission import Admission
+from kruise_rollouts.sandbox.admission.admission import Admission
 from kruise_rollouts.sandbox.request import SYSTEM, Call, Options
 from kruise_rollouts.sandbox.server import Server
 

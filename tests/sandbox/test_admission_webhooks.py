@@ -12,11 +12,11 @@ import pytest
 
 from kruise_rollouts.kube.errors import ApiError, Forbidden
 from kruise_rollouts.runtime.clock import WallClock
-from kruise_rollouts.sandbox.admission import Admission
-from kruise_rollouts.sandbox.callers import AppCaller, CallFailed
+from kruise_rollouts.sandbox.admission.admission import Admission
+from kruise_rollouts.sandbox.admission.callers import AppCaller, CallFailed
+from kruise_rollouts.sandbox.admission.webhooks import fitted
 from kruise_rollouts.sandbox.request import SYSTEM, Options, Request
 from kruise_rollouts.sandbox.server import Server
-from kruise_rollouts.sandbox.webhooks import fitted
 
 Json = Any
 Answer = Callable[[Json], Json]

@@ -9,8 +9,8 @@ import pytest
 
 from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.errors import BadRequest, Cause, Conflict, InternalError
-from kruise_rollouts.sandbox import schema
-from kruise_rollouts.sandbox.apply import LAST_APPLIED, server_side_apply, track
+from kruise_rollouts.sandbox.apply.apply import LAST_APPLIED, server_side_apply, track
+from kruise_rollouts.sandbox.schemas import schema
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)

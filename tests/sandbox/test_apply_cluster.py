@@ -15,8 +15,8 @@ from real_server import RealServer
 
 from kruise_rollouts.kube.errors import ApiError
 from kruise_rollouts.kube.patch import json_diff
-from kruise_rollouts.sandbox import schema
-from kruise_rollouts.sandbox.apply import server_side_apply, track
+from kruise_rollouts.sandbox.apply.apply import server_side_apply, track
+from kruise_rollouts.sandbox.schemas import schema
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 NS = f"apply-test-{secrets.token_hex(3)}"  # of this process: a namespace takes a while to go

@@ -10,7 +10,7 @@ from controller_stage import Object, Play, Story, image_of, play_in_sandbox, pla
 from kruise_rollouts.kube.objects import CONTROLLER_REVISION, DAEMON_SET, POD, SERVICE, STATEFUL_SET
 from kruise_rollouts.sandbox.controllers.disruption import BUDGET
 from kruise_rollouts.sandbox.controllers.endpoints import ENDPOINTS, SLICE
-from kruise_rollouts.sandbox.stages import Knobs
+from kruise_rollouts.sandbox.nodes.stages import Knobs
 
 STORIES: list[Story] = []
 

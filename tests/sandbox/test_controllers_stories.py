@@ -11,7 +11,7 @@ import pytest
 from controller_stage import Play, Story, bounds, play_in_sandbox, play_on_cluster
 
 from kruise_rollouts.kube.objects import DEPLOYMENT, POD, REPLICA_SET
-from kruise_rollouts.sandbox.stages import Knobs
+from kruise_rollouts.sandbox.nodes.stages import Knobs
 
 STORIES: list[Story] = []
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from kruise_rollouts.kube.errors import Cause
-from kruise_rollouts.sandbox.crd import CustomVersion
-from kruise_rollouts.sandbox.crd_rules import default_crd, validate_crd
-from kruise_rollouts.sandbox.schema_rules import schema_causes
+from kruise_rollouts.sandbox.custom.crd import CustomVersion
+from kruise_rollouts.sandbox.custom.crd_rules import default_crd, validate_crd
+from kruise_rollouts.sandbox.custom.schema_rules import schema_causes
 
 RECORDED = json.loads(Path(__file__).with_name("crd_answers.json").read_text())
 VERSIONS = [CustomVersion(o["version"]) for o in RECORDED["objects"]]

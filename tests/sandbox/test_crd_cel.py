@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kruise_rollouts.sandbox.cel import CelCompileError, CelError, compile_cel
-from kruise_rollouts.sandbox.cel_values import Duration, Timestamp, parse_duration, show_duration
+from kruise_rollouts.sandbox.cel.program import CelCompileError, CelError, compile_cel
+from kruise_rollouts.sandbox.cel.values import Duration, Timestamp, parse_duration, show_duration
 
 Json = Any
 

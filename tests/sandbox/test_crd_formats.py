@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kruise_rollouts.sandbox.formats import FORMATS
+from kruise_rollouts.sandbox.custom.formats import FORMATS
 
 FITTING = {
     "date": "2020-02-29",

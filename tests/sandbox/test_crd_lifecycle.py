@@ -11,9 +11,9 @@ import pytest
 
 from kruise_rollouts.kube.errors import ApiError, Forbidden, Invalid, NotFound
 from kruise_rollouts.runtime.clock import WallClock
-from kruise_rollouts.sandbox.callers import AppCaller
-from kruise_rollouts.sandbox.crd import CRDS, CustomResources
-from kruise_rollouts.sandbox.crd_cleanup import CrdCleanup
+from kruise_rollouts.sandbox.admission.callers import AppCaller
+from kruise_rollouts.sandbox.custom.crd import CRDS, CustomResources
+from kruise_rollouts.sandbox.custom.crd_cleanup import CrdCleanup
 from kruise_rollouts.sandbox.server import Server
 
 Json = Any

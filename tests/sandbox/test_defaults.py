@@ -9,9 +9,9 @@ import pytest
 from default_cases import CASES_BY_KIND
 from server_stage import a_pod
 
-from kruise_rollouts.sandbox.defaults import apply_defaults
+from kruise_rollouts.sandbox.builtin.defaults import apply_defaults
+from kruise_rollouts.sandbox.builtin.validation import validate
 from kruise_rollouts.sandbox.resources import Resource, built_in
-from kruise_rollouts.sandbox.validation import validate
 
 REGISTRY = built_in()
 

@@ -9,7 +9,7 @@ import pytest
 
 from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.errors import ApiError, BadRequest, Invalid
-from kruise_rollouts.sandbox import fields, schema
+from kruise_rollouts.sandbox.schemas import fields, schema
 
 DEPLOYMENT = fields.Expected("apps", "v1", "Deployment")
 UNHANDLED = 'Deployment in version "v1" cannot be handled as a Deployment: '

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kruise_rollouts.kube.objects import EVENT, NODE, POD
-from kruise_rollouts.sandbox.pod_status import pod_at
-from kruise_rollouts.sandbox.stages import NEVER, Knobs, PodRun, advance, delay_of
+from kruise_rollouts.sandbox.nodes.pod_status import pod_at
+from kruise_rollouts.sandbox.nodes.stages import NEVER, Knobs, PodRun, advance, delay_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 KNOBS = Knobs(ready_delay=0.5)

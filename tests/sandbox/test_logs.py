@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kruise_rollouts.kube.errors import BadRequest
-from kruise_rollouts.sandbox.logs import log_of_container
+from kruise_rollouts.sandbox.nodes.logs import log_of_container
 
 STARTED = "2026-01-01T00:00:00Z"
 

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 from kruise_rollouts.kube.effects import JsonObject
-from kruise_rollouts.sandbox.openapi import PROTOBUF, OpenApi
 from kruise_rollouts.sandbox.request import Request
 from kruise_rollouts.sandbox.resources import Registry, Resource, Subresource
+from kruise_rollouts.sandbox.schemas.openapi import PROTOBUF, OpenApi
 
 SCHEMA: JsonObject = {
     "type": "object",

@@ -11,9 +11,9 @@ from patch_cases import CUSTOM, crd
 from real_server import RealServer
 
 from kruise_rollouts.kube.patch import json_diff
-from kruise_rollouts.sandbox.crd_names import served_resources
-from kruise_rollouts.sandbox.openapi import OpenApi
+from kruise_rollouts.sandbox.custom.crd_names import served_resources
 from kruise_rollouts.sandbox.resources import Registry
+from kruise_rollouts.sandbox.schemas.openapi import OpenApi
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 GROUP = "openapi.example.com"

@@ -8,14 +8,14 @@ import pytest
 
 from kruise_rollouts.kube.effects import Json, JsonObject
 from kruise_rollouts.kube.errors import BadRequest, Invalid
-from kruise_rollouts.sandbox import schema
-from kruise_rollouts.sandbox.patched import (
+from kruise_rollouts.sandbox.apply.patched import (
     JSON_PATCH,
     STRATEGIC,
     check_result,
     read_configuration,
     read_patch,
 )
+from kruise_rollouts.sandbox.schemas import schema
 
 MERGE = "application/merge-patch+json"
 

@@ -13,8 +13,8 @@ from patch_cases import KINDS, strategic
 from real_server import RealServer
 
 from kruise_rollouts.kube.errors import ApiError
-from kruise_rollouts.sandbox import schema
-from kruise_rollouts.sandbox.strategic import strategic_merge
+from kruise_rollouts.sandbox.apply.strategic import strategic_merge
+from kruise_rollouts.sandbox.schemas import schema
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 NS = f"patch-test-{secrets.token_hex(3)}"  # of this process: a namespace takes a while to go

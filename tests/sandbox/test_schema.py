@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kruise_rollouts.sandbox import schema
+from kruise_rollouts.sandbox.schemas import schema
 
 
 def test_a_built_in_kind_knows_its_lists_and_merge_keys() -> None:

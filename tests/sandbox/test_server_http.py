@@ -17,7 +17,9 @@ from server_stage import MAPS, a_map
 from yarl import URL
 
 from kruise_rollouts.runtime.clock import WallClock
-from kruise_rollouts.sandbox.listen import (
+from kruise_rollouts.sandbox.request import Request, Response
+from kruise_rollouts.sandbox.sandbox import Sandbox
+from kruise_rollouts.sandbox.wire.listen import (
     Identity,
     Listener,
     kept_identity,
@@ -25,8 +27,6 @@ from kruise_rollouts.sandbox.listen import (
     make_identity,
     write_kubeconfig,
 )
-from kruise_rollouts.sandbox.request import Request, Response
-from kruise_rollouts.sandbox.sandbox import Sandbox
 
 IDENTITY = make_identity(WallClock().now())
 

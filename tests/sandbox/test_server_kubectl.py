@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from kruise_rollouts.runtime.clock import WallClock
-from kruise_rollouts.sandbox.listen import Listener, kubeconfig, make_identity, write_kubeconfig
 from kruise_rollouts.sandbox.sandbox import Sandbox
+from kruise_rollouts.sandbox.wire.listen import Listener, kubeconfig, make_identity, write_kubeconfig
 
 pytestmark = [pytest.mark.kubectl, pytest.mark.slow]
 

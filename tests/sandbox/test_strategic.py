@@ -8,8 +8,8 @@ import pytest
 
 from kruise_rollouts.kube.effects import Json, JsonObject
 from kruise_rollouts.kube.errors import ApiError, BadRequest, InternalError, Invalid
-from kruise_rollouts.sandbox import schema
-from kruise_rollouts.sandbox.strategic import strategic_merge
+from kruise_rollouts.sandbox.apply.strategic import strategic_merge
+from kruise_rollouts.sandbox.schemas import schema
 
 
 def merge(live: JsonObject, patch: JsonObject, kind: str = "Pod") -> JsonObject:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from server_stage import MAPS, PODS, TABLE, Client, a_map, a_pod, play
 
-from kruise_rollouts.sandbox.cells import duration
 from kruise_rollouts.sandbox.resources import Column, Resource, built_in
-from kruise_rollouts.sandbox.table import cells_of, columns_of, find
+from kruise_rollouts.sandbox.tables.cells import duration
+from kruise_rollouts.sandbox.tables.table import cells_of, columns_of, find
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

@@ -13,7 +13,7 @@ from kruise_rollouts.operator.installation import Installation, crd_objects, web
 from kruise_rollouts.operator.options import Options
 from kruise_rollouts.operator.webhook_configurations import Target
 from kruise_rollouts.runtime.clock import cancelled
-from kruise_rollouts.sandbox.callers import AppCaller
+from kruise_rollouts.sandbox.admission.callers import AppCaller
 from kruise_rollouts.sandbox.direct import DirectApi
 from kruise_rollouts.sandbox.request import User
 from kruise_rollouts.sandbox.sandbox import Sandbox

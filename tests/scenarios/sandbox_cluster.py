@@ -17,7 +17,7 @@ from kruise_rollouts.operator.webhook_configurations import Target
 from kruise_rollouts.runtime.clock import LoopClock, cancelled, run_virtual
 from kruise_rollouts.runtime.leader import Elector
 from kruise_rollouts.runtime.manager import StartFailed
-from kruise_rollouts.sandbox.callers import AppCaller
+from kruise_rollouts.sandbox.admission.callers import AppCaller
 from kruise_rollouts.sandbox.direct import DirectApi
 from kruise_rollouts.sandbox.sandbox import Sandbox
 

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from kruise_rollouts.runtime.credentials import Fixed
 from kruise_rollouts.runtime.kubeconfig import KubeconfigError, from_files
-from kruise_rollouts.sandbox.listen import (
+from kruise_rollouts.sandbox.wire.listen import (
     Identity,
     kept_identity,
     kubeconfig,

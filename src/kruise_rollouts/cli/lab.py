@@ -20,9 +20,9 @@ from kruise_rollouts.operator.installation import Installation, crd_objects, web
 from kruise_rollouts.operator.options import Options
 from kruise_rollouts.operator.webhook_configurations import Target
 from kruise_rollouts.runtime.clock import RateClock, WallClock, cancelled
-from kruise_rollouts.sandbox.callers import AppCaller, HttpCaller, Services
-from kruise_rollouts.sandbox.listen import Listener
+from kruise_rollouts.sandbox.admission.callers import AppCaller, HttpCaller, Services
 from kruise_rollouts.sandbox.sandbox import Sandbox
+from kruise_rollouts.sandbox.wire.listen import Listener
 
 from .errors import refusal
 from .home import Home, home

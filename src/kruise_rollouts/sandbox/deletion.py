@@ -8,8 +8,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from kruise_rollouts.kube.effects import JsonObject
+from kruise_rollouts.sandbox.custom.crd_names import CLEANUP
 
-from .crd_names import CLEANUP
 from .pipeline import Parts
 from .reads import Reader
 from .refusals import conflict, precondition
@@ -202,7 +202,7 @@ def _finalizers(call: Call, meta: JsonObject) -> list[str]:
             found.append(ORPHAN)
         elif FOREGROUND in before:
             found.append(FOREGROUND)
-    # A CRD stays until its objects have gone: crd_cleanup.py takes the finalizer away.
+    # A CRD stays until its objects have gone: custom/crd_cleanup.py takes the finalizer away.
     if call.resource.storage == _CRDS and not meta.get("deletionTimestamp") and CLEANUP not in found:
         found.append(CLEANUP)
     return found

@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.errors import Details, NotAcceptable
+from kruise_rollouts.sandbox.wire.negotiate import ACCEPTED, clauses
 
-from .negotiate import ACCEPTED, clauses
 from .refusals import no_such_path, not_allowed
 from .request import Request, Response
 from .resources import Registry, Resource

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 from kruise_rollouts.kube.effects import Json, JsonObject
 from kruise_rollouts.kube.errors import Cause
+from kruise_rollouts.sandbox.custom.value_check import forbidden, invalid, required
 
 from .resources import Resource
 from .selectors import KEY_RULE
-from .value_check import forbidden, invalid, required
 
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")

@@ -2,10 +2,10 @@
 
 `Hooks` is a plain bag of functions which sandbox.py fills:
 
-- access.py: `authenticate(headers) -> User` and `authorize(user, target)`, which raise Unauthorized, Forbidden.
-- admission.py: `mutate(attempt) -> (obj, warnings)` before defaults and validation are final, `check(attempt) ->
+- access/access.py: `authenticate(headers) -> User` and `authorize(user, target)`, which raise Unauthorized, Forbidden.
+- admission/admission.py: `mutate(attempt) -> (obj, warnings)` before defaults and validation are final, `check(attempt) ->
   warnings` after them. Both raise ApiError to refuse. `attempt.obj` is in the version of `attempt.resource`.
-- crd.py: `schema_of(resource)`, `prepare(resource, obj)` (prune, default), `validate(...)`, `convert(...)`.
+- custom/crd.py: `schema_of(resource)`, `prepare(resource, obj)` (prune, default), `validate(...)`, `convert(...)`.
 - `subresources[(plural.group, name)]`: async functions that answer a subresource in full (serviceaccounts/token);
   `virtual[(group, plural)]`: the same for kinds that are answered but never stored (reviews).
 """
@@ -23,13 +23,13 @@ from kruise_rollouts.kube.effects import Json, JsonObject
 from kruise_rollouts.kube.errors import Cause
 from kruise_rollouts.kube.patch import merge_patch
 from kruise_rollouts.kube.protocols import Clock
+from kruise_rollouts.sandbox.builtin.convert import convert
+from kruise_rollouts.sandbox.builtin.defaults import apply_defaults
+from kruise_rollouts.sandbox.builtin.validation import validate
 
-from .convert import convert
-from .defaults import apply_defaults
 from .request import ANONYMOUS, SYSTEM, Call, Query, Request, Response, Target, User
 from .resources import Registry, Resource
 from .store import Entry, Owed, Store
-from .validation import validate
 
 SERVER = "kube-apiserver"  # the manager of what the server itself writes
 

@@ -14,8 +14,8 @@ from kruise_rollouts.kube.errors import (
     InternalError,
     TooManyRequests,
 )
+from kruise_rollouts.sandbox.controllers.disruption import with_verdict
 
-from .controllers.disruption import with_verdict
 from .deletion import Deleter
 from .pipeline import SERVER, Manager, Parts
 from .refusals import not_found

@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.errors import BadRequest, Cause, Gone, InternalError
+from kruise_rollouts.sandbox.wire.bodies import BadBody, decode_json
 
-from .bodies import BadBody, decode_json
 from .pipeline import Parts
 from .refusals import invalid_options, not_allowed, not_found, not_supported, too_large_version
 from .request import Call, Options

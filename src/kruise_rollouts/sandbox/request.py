@@ -1,6 +1,6 @@
 """What a request is, once its path and parameters are read: who, which verb, which resource, with which options.
 
-Bodies are decoded in body.py, the Accept header is read in negotiate.py.
+Bodies are decoded in wire/body.py, the Accept header is read in wire/negotiate.py.
 """
 
 from __future__ import annotations

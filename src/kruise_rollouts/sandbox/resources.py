@@ -1,7 +1,7 @@
 """Which resources are served: the built-in ones (recorded facts in data/discovery.json) and those of CRDs.
 
 A `Resource` is one resource in one version: names, verbs, subresources, printed columns. The `Registry` finds them
-by path or by kind and can change while the server runs (crd.py adds and removes). How objects are stored, checked
+by path or by kind and can change while the server runs (custom/crd.py adds and removes). How objects are stored, checked
 or printed does not belong here.
 """
 
@@ -26,7 +26,7 @@ class Column(Struct, frozen=True):
     type: str = "string"
     format: str = ""
     priority: int = 0  # 0: always shown; above: with -o wide
-    json_path: str = ""  # of CRDs; built-in columns are computed in table.py
+    json_path: str = ""  # of CRDs; built-in columns are computed in tables/table.py
     description: str = ""
 
 

@@ -1,7 +1,7 @@
 """Metadata, generation and status rules that hold when an object is written.
 
 Everything takes and returns whole objects without changing them; unchanged parts are shared. What a field may hold
-is validation.py's, what it holds by default is defaults.py's.
+is builtin/validation.py's, what it holds by default is builtin/defaults.py's.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from datetime import datetime
 from random import Random
 
 from kruise_rollouts.kube.effects import Json, JsonObject
+from kruise_rollouts.sandbox.builtin.defaults_workloads import TEMPLATE_GENERATION
 
-from .defaults_workloads import TEMPLATE_GENERATION
 from .resources import Resource
 
 SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"

@@ -20,9 +20,9 @@ from kruise_rollouts.runtime.clock import cancelled
 from kruise_rollouts.runtime.controller import Controller, Key, fold
 from kruise_rollouts.runtime.log import log_of
 from kruise_rollouts.runtime.queue import Closed, WorkQueue
+from kruise_rollouts.sandbox.controllers.feeds import Feed
+from kruise_rollouts.sandbox.controllers.world import Id, Refusal, World
 
-from .controllers.feeds import Feed
-from .controllers.world import Id, Refusal, World
 from .request import User
 from .resources import StorageKey
 from .server import Server

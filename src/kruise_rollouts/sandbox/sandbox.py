@@ -12,29 +12,29 @@ from pathlib import Path
 from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.errors import AlreadyExists
 from kruise_rollouts.kube.protocols import Clock
+from kruise_rollouts.sandbox import own_service
+from kruise_rollouts.sandbox.access.access import ADMIN, Access, create_default_roles
+from kruise_rollouts.sandbox.access.reviews import Reviews
+from kruise_rollouts.sandbox.access.tokens import open_id
+from kruise_rollouts.sandbox.admission.admission import Admission
+from kruise_rollouts.sandbox.admission.callers import Caller
+from kruise_rollouts.sandbox.admission.plugins import system_classes
+from kruise_rollouts.sandbox.admission.quota_status import QuotaStatus
+from kruise_rollouts.sandbox.custom.crd import CustomResources
+from kruise_rollouts.sandbox.custom.crd_cleanup import CrdCleanup
+from kruise_rollouts.sandbox.nodes.kubelet import Nodes, node_lease, register
+from kruise_rollouts.sandbox.nodes.logs import log_of_container
+from kruise_rollouts.sandbox.nodes.stages import Knobs
+from kruise_rollouts.sandbox.schemas.served import Schemas
 
-from . import own_service
-from .access import ADMIN, Access, create_default_roles
-from .admission import Admission
-from .builtin_admission import system_classes
-from .callers import Caller
-from .crd import CustomResources
-from .crd_cleanup import CrdCleanup
 from .direct import DirectApi
 from .durable import Journal
-from .kubelet import Nodes, node_lease, register
-from .logs import log_of_container
-from .quota_status import QuotaStatus
 from .request import SYSTEM, User
 from .resources import StorageKey
-from .reviews import Reviews
 from .rules import timestamp
 from .runner import Runner
-from .schemas import Schemas
 from .server import Server
-from .stages import Knobs
 from .store import Store
-from .tokens import open_id
 from .wiring import wirings
 
 KEY_FILE = "service-account.key"

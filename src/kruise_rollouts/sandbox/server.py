@@ -15,12 +15,13 @@ from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.errors import ApiError, BadRequest, Details, InternalError, NotAcceptable
 from kruise_rollouts.kube.protocols import Clock
 from kruise_rollouts.runtime.log import log_of
+from kruise_rollouts.sandbox.admission.webhooks import refusal_warnings
+from kruise_rollouts.sandbox.wire.answers import Answers, as_asked, indented, is_for_eyes, warnings_of
+from kruise_rollouts.sandbox.wire.body import check_options, decode_body
+from kruise_rollouts.sandbox.wire.negotiate import ACCEPTED, form_of
 
-from .answers import Answers, as_asked, indented, is_for_eyes, warnings_of
-from .body import check_options, decode_body
 from .deletion import Deleter
 from .discovery import Discovery, page_not_found
-from .negotiate import ACCEPTED, form_of
 from .pipeline import Hooks, Parts
 from .pod_subresources import PodActions, no_containers
 from .reads import PageExpired, Reader
@@ -30,7 +31,6 @@ from .resources import Registry, Resource, built_in
 from .rules import NAMESPACES
 from .store import Store
 from .watch import Watcher
-from .webhooks import refusal_warnings
 from .wording import quoted
 from .writes import Writer
 

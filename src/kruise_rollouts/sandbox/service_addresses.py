@@ -1,7 +1,7 @@
 """Cluster addresses and node ports of Services: given out, kept across changes, taken back.
 
 Nothing is remembered between requests: what is taken is what stored Services say. Which other values a Service has by
-default is defaults_other.py's, what it may hold is validation.py's.
+default is builtin/defaults_other.py's, what it may hold is builtin/validation.py's.
 """
 
 from __future__ import annotations

@@ -8,13 +8,13 @@ from msgspec import Struct
 
 from kruise_rollouts.kube.effects import Json, JsonObject
 from kruise_rollouts.kube.errors import Cause
+from kruise_rollouts.sandbox.custom import value_check
+from kruise_rollouts.sandbox.schemas.field_types import WrongType
+from kruise_rollouts.sandbox.schemas.fields import check_object
+from kruise_rollouts.sandbox.schemas.schema import schema_of
 
-from . import value_check
-from .field_types import WrongType
-from .fields import check_object
 from .refusals import refused_patch
 from .resources import Resource, Scale
-from .schema import schema_of
 from .selectors import of_object, text_of
 
 

@@ -14,9 +14,9 @@ from kruise_rollouts.kube.effects import JsonObject, Note
 from kruise_rollouts.kube.errors import ApiError
 from kruise_rollouts.kube.objects import EVENT
 from kruise_rollouts.kube.protocols import Clock
+from kruise_rollouts.sandbox.controllers import facts
+from kruise_rollouts.sandbox.controllers.world import World
 
-from .controllers import facts
-from .controllers.world import World
 from .request import Options, User
 from .server import Server
 

@@ -18,8 +18,8 @@ import msgspec
 from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.errors import Gone
 from kruise_rollouts.kube.protocols import Clock
+from kruise_rollouts.sandbox import store
 
-from . import store
 from .pipeline import Parts
 from .reads import Filter, check_list_options, filter_of, version_of
 from .refusals import status_body

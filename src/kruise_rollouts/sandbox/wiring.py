@@ -19,15 +19,20 @@ from kruise_rollouts.kube.objects import (
     Kind,
 )
 from kruise_rollouts.runtime.controller import Key
-
-from .controllers import facts
-from .controllers.autoscaler import AUTOSCALER, Autoscalers, scalers_of
-from .controllers.cronjob import CRON_JOB, CronJobs
-from .controllers.daemonset import DaemonSets
-from .controllers.deployment import Deployments
-from .controllers.disruption import BUDGET, Disruptions, budgets_in, budgets_of
-from .controllers.endpoints import ENDPOINTS, SLICE, EndpointControl, service_of_slice, services_of
-from .controllers.feeds import (
+from kruise_rollouts.sandbox.controllers import facts
+from kruise_rollouts.sandbox.controllers.autoscaler import AUTOSCALER, Autoscalers, scalers_of
+from kruise_rollouts.sandbox.controllers.cronjob import CRON_JOB, CronJobs
+from kruise_rollouts.sandbox.controllers.daemonset import DaemonSets
+from kruise_rollouts.sandbox.controllers.deployment import Deployments
+from kruise_rollouts.sandbox.controllers.disruption import BUDGET, Disruptions, budgets_in, budgets_of
+from kruise_rollouts.sandbox.controllers.endpoints import (
+    ENDPOINTS,
+    SLICE,
+    EndpointControl,
+    service_of_slice,
+    services_of,
+)
+from kruise_rollouts.sandbox.controllers.feeds import (
     Feed,
     controller_of,
     controllers_controller,
@@ -36,21 +41,22 @@ from .controllers.feeds import (
     key_of,
     when_gone,
 )
-from .controllers.garbage import GarbageCollector, concerned
-from .controllers.job import JOB, Jobs
-from .controllers.mirroring import Mirrors, endpoints_of
-from .controllers.namespace import Namespaces, of_contents
-from .controllers.nodes import NodeLifecycle
-from .controllers.protection import CLAIM, VOLUME, Protection, claims_of_pod
-from .controllers.replicaset import REPLICATION_CONTROLLER, ReplicaSets
-from .controllers.replicaset import refused as pod_refused
-from .controllers.statefulset import StatefulSets
-from .controllers.statefulset import refused as stateful_refused
-from .controllers.world import Id, World, id_of
-from .kubelet import Kubelet, Nodes, is_down
+from kruise_rollouts.sandbox.controllers.garbage import GarbageCollector, concerned
+from kruise_rollouts.sandbox.controllers.job import JOB, Jobs
+from kruise_rollouts.sandbox.controllers.mirroring import Mirrors, endpoints_of
+from kruise_rollouts.sandbox.controllers.namespace import Namespaces, of_contents
+from kruise_rollouts.sandbox.controllers.nodes import NodeLifecycle
+from kruise_rollouts.sandbox.controllers.protection import CLAIM, VOLUME, Protection, claims_of_pod
+from kruise_rollouts.sandbox.controllers.replicaset import REPLICATION_CONTROLLER, ReplicaSets
+from kruise_rollouts.sandbox.controllers.replicaset import refused as pod_refused
+from kruise_rollouts.sandbox.controllers.statefulset import StatefulSets
+from kruise_rollouts.sandbox.controllers.statefulset import refused as stateful_refused
+from kruise_rollouts.sandbox.controllers.world import Id, World, id_of
+from kruise_rollouts.sandbox.nodes.kubelet import Kubelet, Nodes, is_down
+from kruise_rollouts.sandbox.nodes.scheduler import Scheduler
+
 from .request import User
 from .runner import Wiring
-from .scheduler import Scheduler
 
 CALM = 100  # pods; the controller of more waits a moment for further changes
 SECONDS_PER_POD = 2e-5

@@ -11,8 +11,8 @@ from kruise_rollouts.kube.effects import Create, Delete, Evict, JsonObject, Patc
 from kruise_rollouts.kube.errors import AlreadyExists, Conflict, NotFound
 from kruise_rollouts.kube.objects import meta_of
 from kruise_rollouts.kube.protocols import Clock
+from kruise_rollouts.sandbox.controllers import facts
 
-from .controllers import facts
 from .request import Options, User
 from .resources import Resource
 from .server import Server

@@ -13,11 +13,12 @@ from typing import TypeAlias
 from kruise_rollouts.kube.effects import Json, JsonObject
 from kruise_rollouts.kube.errors import BadRequest, Cause, InternalError, NotFound, UnsupportedMediaType
 from kruise_rollouts.kube.patch import json_patch, merge_patch
+from kruise_rollouts.sandbox import rules
+from kruise_rollouts.sandbox.access import signing_requests
+from kruise_rollouts.sandbox.builtin.pod_warnings import pod_warnings
 
-from . import rules, signing_requests
 from .metadata import check_metadata
 from .pipeline import Attempt, Manager, Parts
-from .pod_warnings import pod_warnings
 from .refusals import already_exists, conflict, invalid, invalid_object, not_allowed, not_found
 from .request import Call, Options
 from .service_addresses import addressed

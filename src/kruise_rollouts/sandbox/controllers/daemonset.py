@@ -9,8 +9,8 @@ from msgspec import Struct
 from kruise_rollouts.kube.effects import Create, Decision, Delete, JsonObject, Note, Patch, Write
 from kruise_rollouts.kube.objects import DAEMON_SET, NODE, POD
 from kruise_rollouts.runtime.controller import Key
-from kruise_rollouts.sandbox.defaults_workloads import TEMPLATE_GENERATION
-from kruise_rollouts.sandbox.scheduler import fits_affinity, tolerates_taints
+from kruise_rollouts.sandbox.builtin.defaults_workloads import TEMPLATE_GENERATION
+from kruise_rollouts.sandbox.nodes.scheduler import fits_affinity, tolerates_taints
 from kruise_rollouts.sandbox.selectors import of_object
 
 from . import facts

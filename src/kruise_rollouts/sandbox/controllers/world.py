@@ -52,7 +52,9 @@ class World:
         self._pod_by_uid: dict[str, Pod] = {}
         self._on_node: dict[str, dict[str, Pod]] = {}  # "": not bound yet
         self.served: dict[Id, str] = {}  # kinds there are, with what messages call their resource: "pods."
-        self.scales: dict[Id, str] = {}  # kinds that can be scaled, with the path of their replicas: "spec.replicas"
+        self.scales: dict[
+            Id, str
+        ] = {}  # kinds that can be scaled, with the path of their replicas: "spec.replicas"
         self.refusals: dict[tuple[str, str, str], Refusal] = {}  # controller, namespace, name
 
     # -- feeding ----------------------------------------------------------------------------------

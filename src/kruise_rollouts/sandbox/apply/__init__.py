@@ -1,0 +1,1 @@
+"""Server-side apply, who owns which field, and the patch types that follow a schema."""

@@ -1,0 +1,1 @@
+"""What built-in kinds are: their defaults, what they refuse and warn of, conversion between their versions."""

@@ -1,0 +1,1 @@
+"""Simulated nodes: scheduler, kubelet, and the life of a pod."""

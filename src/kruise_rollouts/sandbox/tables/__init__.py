@@ -1,0 +1,1 @@
+"""Tables as kubectl prints them: the columns of every kind."""

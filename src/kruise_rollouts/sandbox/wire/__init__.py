@@ -1,0 +1,1 @@
+"""HTTP: the socket, media types, bodies in, answers out."""
