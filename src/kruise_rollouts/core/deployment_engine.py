@@ -280,7 +280,8 @@ def _marks(view: View, *, moving: bool) -> list[Write]:
     first = view.revisions.first_to_go if moving else None
     for replica_set in view.revisions.old:
         is_marked = replica_set.spec.min_ready_seconds == MAX_READY_SECONDS
-        if is_marked != (replica_set is first):
+        is_left = moving and is_marked and replica_set.replicas == 0  # no pod to lose: time enough at rest
+        if is_marked != (replica_set is first) and not is_left:
             seconds = view.original.min_ready_seconds if is_marked else MAX_READY_SECONDS
             writes.append(Patch(_ref(replica_set), {"spec": {"minReadySeconds": seconds}}))
     return writes
