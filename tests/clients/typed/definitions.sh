@@ -2,6 +2,7 @@ k apply -f "$DEFINITION"
 k wait --for=condition=Established "crd/$PLURAL.typed.example.com" --timeout=30s
 k get crd "$PLURAL.typed.example.com" -o jsonpath='{.spec}'
 k api-resources --api-group=typed.example.com
+for _ in {1..150}; do k explain $PLURAL.spec >/dev/null 2>&1 && break; sleep 0.2; done
 k explain $PLURAL.spec --recursive
 k explain $PLURAL.nope
 k create -f - <<< '{"apiVersion":"typed.example.com/v1","kind":"Widget","metadata":{"name":"a"},"spec":{"size":2}}'
