@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import ssl
 import sys
 import time
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from msgspec import Struct
 
 from kruise_rollouts.cli.loops import run
 from kruise_rollouts.kube.objects import CONFIG_MAP
-from kruise_rollouts.runtime.client import HttpApi
+from kruise_rollouts.runtime.client import HttpApi, tls_context
 from kruise_rollouts.runtime.clock import WallClock
 from kruise_rollouts.runtime.kubeconfig import Connection, connect
 
@@ -52,8 +51,7 @@ class Run:
         proof = connection.credentials.fetch(WallClock().now())
         url = urlsplit(connection.server)
         self.host, self.port = url.hostname or "", url.port or 443
-        self.tls = ssl.create_default_context(cadata=connection.ca or None)
-        self.tls.verify_flags &= ~ssl.VerifyFlags.VERIFY_X509_STRICT
+        self.tls = tls_context(connection, proof)
         lines = [f"{name}: {value}" for name, value in proof.headers.items()]
         self.head = "".join(
             f"{line}\r\n" for line in (f"Host: {url.netloc}", *lines, "Accept: application/json")

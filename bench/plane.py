@@ -24,7 +24,7 @@ from kruise_rollouts.kube.errors import ApiError
 from kruise_rollouts.kube.objects import DEPLOYMENT, NAMESPACE, POD, ROLLOUT, Kind
 from kruise_rollouts.operator.assembly import Assembly
 from kruise_rollouts.operator.install import ensure, install
-from kruise_rollouts.operator.installation import Installation, crd_objects, webhook_objects
+from kruise_rollouts.operator.installation import outside_objects
 from kruise_rollouts.operator.options import Options, WebhookOptions
 from kruise_rollouts.operator.webhook_configurations import target_of
 from kruise_rollouts.runtime.certs import Bundle
@@ -43,8 +43,7 @@ async def manager() -> AsyncIterator[CountingApi]:
     async with HttpApi(connect()) as api:
         with tempfile.TemporaryDirectory() as folder:
             target = target_of("kruise-rollout", webhook)
-            installation = Installation(target)
-            await install(api, clock, (*crd_objects(installation), *webhook_objects(installation)))
+            await install(api, clock, outside_objects(target))
 
             async def trusted(bundle: Bundle) -> None:
                 await ensure(api, target_of("kruise-rollout", webhook, bundle.ca_cert))

@@ -56,9 +56,7 @@ class Program:
 
     def __init__(self, process: subprocess.Popen[bytes], metrics: int, log: Path) -> None:
         self.process = process
-        self.admitted_after = (
-            0.0  # seconds from the start of the process until it has answered an admission review
-        )
+        self.admitted_after = 0.0  # seconds from the process's start until it has answered a review
         self.admitted_cpu = 0.0  # CPU seconds of the process until then
         self._metrics = metrics
         self._log = log

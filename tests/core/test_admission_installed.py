@@ -23,7 +23,13 @@ from kruise_rollouts.kube.objects import (
 )
 from kruise_rollouts.operator.controllers import Informers, world_of
 from kruise_rollouts.operator.install import CONVERTED, NotInstalled, ensure, install, uninstall
-from kruise_rollouts.operator.installation import Installation, all_objects, crd_objects, webhook_objects
+from kruise_rollouts.operator.installation import (
+    Installation,
+    all_objects,
+    crd_objects,
+    outside_objects,
+    webhook_objects,
+)
 from kruise_rollouts.operator.options import WebhookOptions
 from kruise_rollouts.operator.webhook_configurations import MUTATING, VALIDATING, Target, target_of
 from kruise_rollouts.operator.webhooks import add_webhooks
@@ -55,8 +61,7 @@ class Cluster:
         add_webhooks(app, world, self.api, Limits(), listed=lambda: listed)
         app.open()
         self.caller.register(HOST, app.respond)
-        installation = Installation(TARGET)
-        await install(self.api, self.clock, (*crd_objects(installation), *webhook_objects(installation)))
+        await install(self.api, self.clock, outside_objects(TARGET))
 
     async def get(self, kind: Kind, name: str, ns: str = "") -> Obj:
         found: Obj = msgspec.json.decode(await self.api.request("GET", kind.path(ns, name)))

@@ -19,7 +19,7 @@ from world_chaos import ChaosApi
 from kruise_rollouts.kube.protocols import Clock
 from kruise_rollouts.operator.assembly import Assembly
 from kruise_rollouts.operator.install import install
-from kruise_rollouts.operator.installation import Installation, crd_objects, webhook_objects
+from kruise_rollouts.operator.installation import outside_objects
 from kruise_rollouts.operator.options import Options
 from kruise_rollouts.operator.webhook_configurations import Target
 from kruise_rollouts.runtime.clock import LoopClock, cancelled, run_virtual
@@ -139,10 +139,7 @@ class World:
         self.managers.append(manager)
         self.caller.register(HOST, manager.assembly.app.respond)
         if install_too:
-            installation = Installation(Target(url=f"https://{HOST}"))
-            await install(
-                self.sandbox.api(), self.clock, (*crd_objects(installation), *webhook_objects(installation))
-            )
+            await install(self.sandbox.api(), self.clock, outside_objects(Target(url=f"https://{HOST}")))
         return manager
 
     async def _keep_alive(self) -> None:

@@ -10,7 +10,7 @@ from controller_stage import Play, play_in_sandbox
 
 from kruise_rollouts.sandbox.controllers.cronjob import CRON_JOB
 from kruise_rollouts.sandbox.controllers.job import JOB
-from kruise_rollouts.sandbox.controllers.schedule import schedule_of
+from kruise_rollouts.sandbox.cron import schedule_of
 
 
 async def every_minute(play: Play, seconds: int = 300, **spec: Any) -> None:

@@ -9,7 +9,7 @@ from kruise_rollouts.core.snapshot import Gates
 from kruise_rollouts.kube.protocols import Clock
 from kruise_rollouts.operator.assembly import Assembly
 from kruise_rollouts.operator.install import install
-from kruise_rollouts.operator.installation import Installation, crd_objects, webhook_objects
+from kruise_rollouts.operator.installation import outside_objects
 from kruise_rollouts.operator.options import Options
 from kruise_rollouts.operator.webhook_configurations import Target
 from kruise_rollouts.runtime.clock import cancelled
@@ -31,8 +31,7 @@ async def sandbox_stage(play: Callable[[Stage], Awaitable[None]], clock: Clock) 
     await sandbox.start()
     assembly = Assembly(sandbox.api(), clock, Options(gates=Gates(rollout_history=True)))
     caller.register(HOST, assembly.app.respond)
-    installation = Installation(Target(url=f"https://{HOST}"))
-    await install(sandbox.api(), clock, (*crd_objects(installation), *webhook_objects(installation)))
+    await install(sandbox.api(), clock, outside_objects(Target(url=f"https://{HOST}")))
     manager = asyncio.create_task(assembly.manager.run())
     warnings: list[str] = []
     api = DirectApi(sandbox.server, ADMIN, "kubectl/test", warnings.append)

@@ -11,7 +11,7 @@ from kruise_rollouts.kube.objects import DEPLOYMENT, ROLLOUT
 from kruise_rollouts.kube.protocols import Clock
 from kruise_rollouts.operator.assembly import Assembly
 from kruise_rollouts.operator.install import install
-from kruise_rollouts.operator.installation import Installation, crd_objects, webhook_objects
+from kruise_rollouts.operator.installation import outside_objects
 from kruise_rollouts.operator.options import Options
 from kruise_rollouts.operator.webhook_configurations import Target
 from kruise_rollouts.runtime.clock import LoopClock, cancelled, run_virtual
@@ -46,9 +46,7 @@ class Cluster:
 
     async def start(self) -> None:
         await self.sandbox.start()
-        installation = Installation(Target(url=f"https://{HOST}"))
-        objects = (*crd_objects(installation), *webhook_objects(installation))
-        await install(self.sandbox.api(), self.clock, objects)
+        await install(self.sandbox.api(), self.clock, outside_objects(Target(url=f"https://{HOST}")))
 
     async def restore(self, data: Path) -> None:
         """The API server dies; after a while another one is there, with what was stored in `data`."""

@@ -171,3 +171,4 @@ class WorkloadType(StrEnum):
 class EventReason(StrEnum):
     PROGRESSING = "Progressing"
     UNSUPPORTED_WORKLOAD = "UnsupportedWorkload"
+    STATUS_INVALID = "StatusInvalid"  # somebody has written into it what cannot be followed

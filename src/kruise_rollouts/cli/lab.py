@@ -16,7 +16,7 @@ from msgspec import Struct
 from kruise_rollouts.kube.protocols import Clock
 from kruise_rollouts.operator.assembly import Assembly
 from kruise_rollouts.operator.install import install
-from kruise_rollouts.operator.installation import Installation, crd_objects, webhook_objects
+from kruise_rollouts.operator.installation import outside_objects
 from kruise_rollouts.operator.options import Options
 from kruise_rollouts.operator.webhook_configurations import Target
 from kruise_rollouts.runtime.clock import RateClock, WallClock, cancelled
@@ -65,8 +65,7 @@ async def lab(flags: LabFlags, clock: Clock, place: Home | None = None) -> Async
         if flags.controller:
             assembly = Assembly(sandbox.api(), clock, Options())
             caller.register(HOST, assembly.app.respond)
-            installation = Installation(Target(url=f"https://{HOST}"))
-            await install(sandbox.api(), clock, (*crd_objects(installation), *webhook_objects(installation)))
+            await install(sandbox.api(), clock, outside_objects(Target(url=f"https://{HOST}")))
             manager = asyncio.create_task(assembly.manager.run())
             while not assembly.manager.ready and not manager.done():
                 await asyncio.sleep(0)

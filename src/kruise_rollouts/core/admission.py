@@ -59,11 +59,11 @@ PASS = Verdict()
 
 def hold_workload(attempt: Attempt) -> Verdict:
     """What becomes of `attempt`."""
+    if attempt.field_manager == keys.FIELD_MANAGER:
+        return PASS
     by_name = sorted(attempt.rollouts, key=lambda r: r.metadata.name)
     found = [r for r in by_name if _releases(r, attempt.new)]
     rollout = next((r for r in found if not _is_going(r)), None)
-    if attempt.field_manager == keys.FIELD_MANAGER:
-        return PASS
     if rollout is None and found and is_marked(attempt.old):
         return _record(attempt, found[0])
     if rollout is None or rollout.spec.strategy.active is None:

@@ -200,7 +200,7 @@ def _out_of_range(seen: BatchSnapshot) -> Out | None:
 
 def _invalid(seen: BatchSnapshot, told: str) -> tuple[Note, ...]:
     """Only a status that somebody has written by hand leads here."""
-    return (Note(seen.ref, "StatusInvalid", told, "Warning"),)
+    return (Note(seen.ref, EventReason.STATUS_INVALID, told, "Warning"),)
 
 
 def _blank(status: BatchReleaseStatus) -> BatchReleaseStatus:

@@ -185,9 +185,8 @@ def _stop(view: View) -> Patch:
     Refused like any other if the Deployment has changed: it may have been given back, and would stand still for good.
     """
     body: JsonObject = {"spec": {"paused": True}}
-    if (
-        stored_status(view.deployment).original is None
-    ):  # a pause alone could be taken for another controller's hold
+    # A pause alone could be taken for another controller's hold.
+    if stored_status(view.deployment).original is None:
         body["metadata"] = {"annotations": {DEPLOYMENT_EXTRA_STATUS: encode(_status(view))}}
     return Patch(view.seen.ref, body, basis=view.deployment.metadata.basis)
 

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from kruise_rollouts.api.keys import (
     ROLLBACK_IN_BATCH,
     ConditionType,
+    EventReason,
     ProgressingReason,
     RolloutPhase,
     StepState,
@@ -59,7 +60,7 @@ def progress(seen: RolloutSnapshot) -> Out:
     if row is None or (seen.status.active is None and row.take is not _initializing):
         told = "the status does not say how far the release is; it begins anew with what is seen"
         status = with_progress(seen.status, P.INITIALIZING, "Rollout is in Progressing", seen.now)
-        return move(seen, status, notes=tell(seen, told, reason="StatusInvalid", type_="Warning"))
+        return move(seen, status, notes=tell(seen, told, reason=EventReason.STATUS_INVALID, type_="Warning"))
     return row.take(seen)
 
 

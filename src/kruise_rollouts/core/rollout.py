@@ -16,12 +16,13 @@ from kruise_rollouts.api.keys import (
     HASH,
     ROLLOUT_FINALIZER,
     ConditionType,
+    EventReason,
     ProgressingReason,
     ReleasePhase,
     RolloutPhase,
     TerminatingReason,
 )
-from kruise_rollouts.api.rollouts_v1beta1 import Condition, RolloutStatus, Style
+from kruise_rollouts.api.rollouts_v1beta1 import Condition, RolloutStatus
 from kruise_rollouts.core.child_release import rollout_id
 from kruise_rollouts.core.conditions import STALLED, set_condition, without
 from kruise_rollouts.core.finalise import finalise
@@ -72,18 +73,13 @@ def _of_another_style(seen: RolloutSnapshot) -> Out | None:
     """A sub-status that the style does not keep: written by hand, or left from a plan of another style."""
     if seen.strategy is None:
         return None
-    is_blue_green = seen.strategy.style is Style.BLUE_GREEN
-    found = seen.status.canary_status if is_blue_green else seen.status.blue_green_status
-    if found is None:
+    status = seen.strategy.alone(seen.status)
+    if status is seen.status:
         return None
-    name, kept = ("canaryStatus", "blueGreenStatus") if is_blue_green else ("blueGreenStatus", "canaryStatus")
-    status = (
-        replace(seen.status, canary_status=None)
-        if is_blue_green
-        else replace(seen.status, blue_green_status=None)
-    )
+    keeps_canary = status.canary_status is seen.status.canary_status
+    name, kept = ("blueGreenStatus", "canaryStatus") if keeps_canary else ("canaryStatus", "blueGreenStatus")
     told = f"status.{name} is dropped: a release in this style keeps {kept}"
-    return move(seen, status, notes=tell(seen, told, reason="StatusInvalid", type_="Warning"))
+    return move(seen, status, notes=tell(seen, told, reason=EventReason.STATUS_INVALID, type_="Warning"))
 
 
 def _deleted(seen: RolloutSnapshot) -> Out | None:
@@ -197,7 +193,7 @@ def _by_phase(seen: RolloutSnapshot) -> Out | None:
     if row is not None:
         return row.take(seen)
     told = f"phase {seen.status.phase!r} is not one; the Rollout begins anew with what it sees"
-    notes = tell(seen, told, reason="StatusInvalid", type_="Warning")
+    notes = tell(seen, told, reason=EventReason.STATUS_INVALID, type_="Warning")
     return move(seen, replace(seen.status, phase=P.INITIAL), notes=notes)
 
 

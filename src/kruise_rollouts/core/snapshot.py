@@ -131,6 +131,9 @@ class Strategy(Struct, frozen=True):
     ]  # True: this step leaves no pods to split traffic between
     passes_last: Callable[[Step], bool]  # True: as the last step it needs no approval
     with_sub: Callable[[RolloutStatus, SubStatus | None], RolloutStatus]  # the status with that sub-status
+    alone: Callable[
+        [RolloutStatus], RolloutStatus
+    ]  # the status itself, or without another style's sub-status
     refuses_new_revision: str  # "": a new revision restarts the steps; else what the person is told
     finalising: Mapping[Reason, tuple[Task, ...]]
 
@@ -142,9 +145,8 @@ class BatchSnapshot(Struct, frozen=True):
     release: BatchRelease  # its status is the one decided so far
     workload: Workload | None  # None: there is none of that name
     supported: bool = True  # False: no adapter for this kind of workload or this style
-    owner_goes_on: bool = (
-        True  # False: the Rollout that owns it is gone, going or disabled: it lets go of the workload
-    )
+    # False: the Rollout that owns it is gone, going or disabled: it lets go of the workload
+    owner_goes_on: bool = True
     rival: str = ""  # another living BatchRelease that moves the same workload
     pods: tuple[Pod, ...] | None = None  # of the workload; None: needs.py did not ask for them
     gates: Gates = Gates()

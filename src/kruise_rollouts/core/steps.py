@@ -12,7 +12,7 @@ from datetime import timedelta
 from msgspec import Struct
 from msgspec.structs import replace
 
-from kruise_rollouts.api.keys import ProgressingReason, StepState
+from kruise_rollouts.api.keys import EventReason, ProgressingReason, StepState
 from kruise_rollouts.core.child_release import align, has_reached, mirrored
 from kruise_rollouts.core.outcomes import (
     Out,
@@ -45,7 +45,7 @@ def _unknown(seen: RolloutSnapshot) -> Out:
     state = seen.sub.current_step_state
     told = f"currentStepState {state!r} is not a state; step {seen.sub.current_step_index} begins again"
     status = with_step(seen, current_step_state=S.BEFORE_UPGRADE, last_update_time=seen.now)
-    return move(seen, status, notes=tell(seen, told, reason="StatusInvalid", type_="Warning"))
+    return move(seen, status, notes=tell(seen, told, reason=EventReason.STATUS_INVALID, type_="Warning"))
 
 
 def _before_upgrade(seen: RolloutSnapshot) -> Out:
@@ -117,9 +117,8 @@ def _paused(seen: RolloutSnapshot) -> Out:
         return stay(seen, message=message)
     message = f"{where(seen)}, and wait duration({duration} seconds) to enter the next step{_beyond(seen)}"
     since = seen.sub.last_update_time
-    if (
-        since is None or since > seen.now
-    ):  # somebody has set the clock back: who knows how long it lasts already
+    # Since later than now: somebody has set the clock back, and who knows how long it lasts already.
+    if since is None or since > seen.now:
         return move(seen, replace(with_step(seen, last_update_time=seen.now), message=message))
     due = since + timedelta(seconds=duration)
     if seen.now < due:

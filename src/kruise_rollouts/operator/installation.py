@@ -93,6 +93,12 @@ def webhook_objects(installation: Installation) -> tuple[JsonObject, ...]:
     return webhook_configurations(installation.target)
 
 
+def outside_objects(target: Target) -> tuple[JsonObject, ...]:
+    """What is needed of a cluster by a manager outside of it, at `target`, that has its rights already."""
+    installation = Installation(target)
+    return (*crd_objects(installation), *webhook_objects(installation))
+
+
 def all_objects(installation: Installation) -> tuple[JsonObject, ...]:
     """In the order in which they can be applied.
 

@@ -34,9 +34,8 @@ CHECK_SECONDS = (
     600.0  # between looks at the Secret: another replica may have renewed it; less than certs.OVERLAP
 )
 RETRY_SECONDS = 5.0
-CALM_SECONDS = (
-    0.5  # after a look; doubles until nobody has asked for a while: others may be writing against us
-)
+# After a look; doubles until nobody has asked for a while: others may be writing against us.
+CALM_SECONDS = 0.5
 RACES = 5
 
 

@@ -177,7 +177,7 @@ class HttpApi:
     def _tls_with(self, proof: Proof) -> ssl.SSLContext:
         context = self._tls.get(proof.certificate)
         if context is None:
-            context = _tls_context(self.connection, proof)
+            context = tls_context(self.connection, proof)
             self._tls = {proof.certificate: context}
         return context
 
@@ -248,7 +248,7 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:
                 yield line
 
 
-def _tls_context(connection: Connection, proof: Proof) -> ssl.SSLContext:
+def tls_context(connection: Connection, proof: Proof) -> ssl.SSLContext:
     """Trust in the connection's CA, with the proof's client certificate."""
     try:
         context = ssl.create_default_context(cadata=connection.ca or None)

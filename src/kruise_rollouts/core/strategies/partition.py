@@ -35,12 +35,17 @@ def _with_sub(status: RolloutStatus, sub: SubStatus | None) -> RolloutStatus:
     return replace(status, canary_status=sub, blue_green_status=None)
 
 
+def _alone(status: RolloutStatus) -> RolloutStatus:
+    return status if status.blue_green_status is None else replace(status, blue_green_status=None)
+
+
 STRATEGY = Strategy(
     style=Style.PARTITION,
     before_upgrade=_before_upgrade,
     skips_traffic=_leaves_no_stable_pod,
     passes_last=_passes_last,
     with_sub=_with_sub,
+    alone=_alone,
     refuses_new_revision="",
     finalising={
         Reason.SUCCESS: HAND_BACK,

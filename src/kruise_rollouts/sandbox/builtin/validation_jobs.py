@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import zoneinfo
 
 from kruise_rollouts.kube.effects import JsonObject
+from kruise_rollouts.sandbox.cron import wrong_schedule
 from kruise_rollouts.sandbox.custom.value_check import invalid, required, unsupported
 
 from .validation_meta import Causes, not_negative, one_of, selector, selects, unchanged
@@ -16,13 +16,6 @@ _COUNTS = ("parallelism", "completions", "activeDeadlineSeconds", "backoffLimit"
 _RESTARTS = 'valid values: "OnFailure", "Never"'
 _UID = "batch.kubernetes.io/controller-uid"
 _NAME_LENGTH = 52  # of a CronJob: its Jobs get a suffix of 11
-_FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 6))
-_WORDS = {
-    word: number
-    for words in ("jan feb mar apr may jun jul aug sep oct nov dec", "sun mon tue wed thu fri sat")
-    for number, word in enumerate(words.split(), 1 if words.startswith("jan") else 0)
-}
-_DESCRIPTORS = frozenset(("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"))
 
 
 def job_causes(new: JsonObject, old: JsonObject | None) -> Causes:
@@ -109,7 +102,7 @@ def cron_job_causes(new: JsonObject, old: JsonObject | None) -> Causes:
     if not schedule:
         yield required("spec.schedule")
     else:
-        why = _wrong_schedule(schedule)
+        why = wrong_schedule(schedule)
         if why:
             yield invalid("spec.schedule", schedule, why)
     yield from not_negative("spec.startingDeadlineSeconds", spec.get("startingDeadlineSeconds"))
@@ -136,41 +129,3 @@ def _zone(path: str, zone: str) -> Causes:
 
 def _zones() -> frozenset[str]:
     return frozenset(zoneinfo.available_timezones())
-
-
-def _wrong_schedule(schedule: str) -> str:
-    """What is wrong with a schedule of cron; "" if nothing."""
-    if "TZ" in schedule:
-        return "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"
-    if schedule.startswith("@"):
-        known = schedule in _DESCRIPTORS or schedule.startswith("@every ")
-        return "" if known else f"unrecognized descriptor: {schedule}"
-    parts = schedule.split()
-    if len(parts) != len(_FIELDS):
-        return f"expected exactly 5 fields, found {len(parts)}: [{' '.join(parts)}]"
-    for part, (_, low, high) in zip(parts, _FIELDS, strict=True):
-        for item in part.split(","):
-            why = _wrong_range(item, low, high)
-            if why:
-                return why
-    return ""
-
-
-def _wrong_range(item: str, low: int, high: int) -> str:
-    span, _, step = item.partition("/")
-    if step and not step.isdigit():
-        return f'failed to parse int from {step}: strconv.Atoi: parsing "{step}": invalid syntax'
-    if span in ("*", "?"):
-        return ""
-    numbers = [_WORDS.get(text.lower(), text) for text in span.split("-")]
-    for text in numbers:
-        if not re.fullmatch(r"\d+", str(text)):
-            return f'failed to parse int from {text}: strconv.Atoi: parsing "{text}": invalid syntax'
-    first, last = int(numbers[0]), int(numbers[-1])
-    if first < low:
-        return f"beginning of range ({first}) below minimum ({low}): {item}"
-    if last > high:
-        return f"end of range ({last}) above maximum ({high}): {item}"
-    if first > last:
-        return f"beginning of range ({first}) beyond end of range ({last}): {item}"
-    return ""

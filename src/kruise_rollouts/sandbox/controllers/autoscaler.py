@@ -16,7 +16,7 @@ from kruise_rollouts.runtime.controller import Key
 
 from . import conditions, facts
 from .feeds import key_of
-from .world import Id, World
+from .world import World, id_of, named
 
 AUTOSCALER = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 _NO_API = "the server could not find the requested resource"
@@ -56,12 +56,8 @@ class Autoscalers:
         )
 
 
-def _id(ref: Ref) -> Id:
-    return (ref.api_version.rpartition("/")[0], ref.kind)
-
-
 def _scale(world: World, ref: Ref) -> tuple[int | None, str]:
-    kind = _id(ref)
+    kind = id_of(ref)
     if kind not in world.served:
         return None, f"no matches for kind {ref.kind!r} in group {kind[0]!r}".replace("'", '"')
     group_resource = world.served[kind].rstrip(".")
@@ -179,7 +175,7 @@ def _with(
 def scalers_of(world: World, old: JsonObject | None, new: JsonObject | None) -> Iterator[Key]:
     """The autoscalers of an object whose scale may have changed."""
     obj = new if new is not None else old
-    if obj is None or (obj["apiVersion"].rpartition("/")[0], obj["kind"]) not in world.scales:
+    if obj is None or named(obj["apiVersion"], obj["kind"]) not in world.scales:
         return
     if old is not None and new is not None and facts.spec(old) == facts.spec(new):
         return

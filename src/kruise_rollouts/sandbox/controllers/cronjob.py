@@ -9,10 +9,10 @@ from msgspec import Struct
 from kruise_rollouts.kube.effects import Create, Decision, Delete, JsonObject, Note, Patch, Ref, Write
 from kruise_rollouts.kube.objects import Kind
 from kruise_rollouts.runtime.controller import Key
+from kruise_rollouts.sandbox.cron import Schedule, schedule_of
 
 from . import conditions, facts
 from .job import JOB
-from .schedule import Schedule, schedule_of
 from .world import World
 
 CRON_JOB = Kind("batch/v1", "CronJob", "cronjobs")

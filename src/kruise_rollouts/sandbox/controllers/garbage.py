@@ -16,7 +16,7 @@ from kruise_rollouts.kube.effects import Decision, Delete, JsonObject, Patch, Re
 from kruise_rollouts.runtime.controller import Key
 
 from . import facts
-from .world import Place, World
+from .world import Place, World, named
 
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
 Found: TypeAlias = Literal["solid", "waiting", "gone", "unknown"]
@@ -68,7 +68,7 @@ def _dependents(world: World, uid: str) -> Iterator[JsonObject]:
 
 
 def _look(world: World, place: Place, owner: JsonObject) -> Found:
-    kind = (owner.get("apiVersion", "").rpartition("/")[0], owner.get("kind", ""))
+    kind = named(owner.get("apiVersion", ""), owner.get("kind", ""))
     if kind not in world.served:
         return "unknown"
     for ns in dict.fromkeys((place[1], "")):

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from kruise_rollouts.kube.effects import JsonObject
+from kruise_rollouts.kube.effects import JsonObject, Ref
 from kruise_rollouts.kube.objects import POD, Kind
 
 from . import facts
@@ -30,8 +30,12 @@ class Refusal(Struct, frozen=True):
     retry_at: datetime
 
 
-def id_of(kind: Kind) -> Id:
-    return (kind.api_version.rpartition("/")[0], kind.kind)
+def id_of(kind: Kind | Ref) -> Id:
+    return named(kind.api_version, kind.kind)
+
+
+def named(api_version: str, kind: str) -> Id:
+    return (api_version.rpartition("/")[0], kind)
 
 
 POD_ID = id_of(POD)

@@ -78,6 +78,18 @@ def selector_text(selector: JsonObject | None) -> str:
     return ",".join(text for _, text in sorted(parts)) or NONE
 
 
+def replicas_of(obj: JsonObject, now: datetime) -> Cells:
+    """Columns of what keeps a number of pods, up to its selector."""
+    spec, status = spec_of(obj), status_of(obj)
+    counts = (spec.get("replicas"), status.get("replicas"), status.get("readyReplicas"))
+    return [
+        name_of(obj),
+        *(count or 0 for count in counts),
+        age_of(obj, now),
+        *containers(spec.get("template") or {}),
+    ]
+
+
 def containers(template: JsonObject) -> Cells:
     """The Containers and Images columns of a pod template."""
     found = (template.get("spec") or {}).get("containers") or ()

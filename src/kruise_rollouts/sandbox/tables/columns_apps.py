@@ -20,6 +20,7 @@ from .cells import (
     labels_text,
     moment,
     name_of,
+    replicas_of,
     selector_text,
     spec_of,
     status_of,
@@ -40,16 +41,7 @@ def deployment(obj: JsonObject, now: datetime) -> Cells:
 
 
 def replica_set(obj: JsonObject, now: datetime) -> Cells:
-    spec, status = spec_of(obj), status_of(obj)
-    return [
-        name_of(obj),
-        spec.get("replicas") or 0,
-        status.get("replicas") or 0,
-        status.get("readyReplicas") or 0,
-        age_of(obj, now),
-        *containers(spec.get("template") or {}),
-        selector_text(spec.get("selector")),
-    ]
+    return [*replicas_of(obj, now), selector_text(spec_of(obj).get("selector"))]
 
 
 def stateful_set(obj: JsonObject, now: datetime) -> Cells:

@@ -20,6 +20,7 @@ from .cells import (
     labels_text,
     moment,
     name_of,
+    replicas_of,
     spec_of,
     status_of,
 )
@@ -317,16 +318,7 @@ def pod_template(obj: JsonObject, now: datetime) -> Cells:
 
 
 def replication_controller(obj: JsonObject, now: datetime) -> Cells:
-    spec, status = spec_of(obj), status_of(obj)
-    return [
-        name_of(obj),
-        spec.get("replicas") or 0,
-        status.get("replicas") or 0,
-        status.get("readyReplicas") or 0,
-        age_of(obj, now),
-        *containers(spec.get("template") or {}),
-        labels_text(spec.get("selector")),
-    ]
+    return [*replicas_of(obj, now), labels_text(spec_of(obj).get("selector"))]
 
 
 def quota(obj: JsonObject, now: datetime) -> Cells:

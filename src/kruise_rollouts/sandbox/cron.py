@@ -1,4 +1,4 @@
-"""When a schedule of cron is due. Whether its text is a schedule at all has been checked before it was stored."""
+"""Schedules of cron: what is wrong with the text of one, in Kubernetes' words, and when it is due."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 _RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))  # minute, hour, day, month, day of the week
-_NAMES = {
+_WORDS = {
     name: number
     for names, first in (
         ("jan feb mar apr may jun jul aug sep oct nov dec", 1),
@@ -18,7 +18,7 @@ _NAMES = {
     )
     for number, name in enumerate(names.split(), first)
 }
-_SHORT = {
+_DESCRIPTORS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
     "@monthly": "0 0 1 * *",
@@ -29,6 +29,44 @@ _SHORT = {
 }
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 _HORIZON = timedelta(days=366 * 5)  # what is not due within five years never is
+
+
+def wrong_schedule(schedule: str) -> str:
+    """What is wrong with a schedule of cron; "" if nothing."""
+    if "TZ" in schedule:
+        return "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"
+    if schedule.startswith("@"):
+        known = schedule in _DESCRIPTORS or schedule.startswith("@every ")
+        return "" if known else f"unrecognized descriptor: {schedule}"
+    parts = schedule.split()
+    if len(parts) != len(_RANGES):
+        return f"expected exactly 5 fields, found {len(parts)}: [{' '.join(parts)}]"
+    for part, (low, high) in zip(parts, _RANGES, strict=True):
+        for item in part.split(","):
+            why = _wrong_range(item, low, high)
+            if why:
+                return why
+    return ""
+
+
+def _wrong_range(item: str, low: int, high: int) -> str:
+    span, _, step = item.partition("/")
+    if step and not step.isdigit():
+        return f'failed to parse int from {step}: strconv.Atoi: parsing "{step}": invalid syntax'
+    if span in ("*", "?"):
+        return ""
+    numbers = [_WORDS.get(text.lower(), text) for text in span.split("-")]
+    for text in numbers:
+        if not re.fullmatch(r"\d+", str(text)):
+            return f'failed to parse int from {text}: strconv.Atoi: parsing "{text}": invalid syntax'
+    first, last = int(numbers[0]), int(numbers[-1])
+    if first < low:
+        return f"beginning of range ({first}) below minimum ({low}): {item}"
+    if last > high:
+        return f"end of range ({last}) above maximum ({high}): {item}"
+    if first > last:
+        return f"beginning of range ({first}) beyond end of range ({last}): {item}"
+    return ""
 
 
 class Schedule(Struct, frozen=True):
@@ -71,12 +109,12 @@ class Schedule(Struct, frozen=True):
 
 
 def schedule_of(text: str, zone: str = "") -> Schedule:
-    """The schedule that `text` spells. ValueError if it spells none."""
+    """The schedule that `text` spells; one with which nothing is wrong."""
     zone = zone or "Etc/UTC"
     if text.startswith("@every "):
         found = re.findall(r"([\d.]+)(h|m|s)", text)
         return Schedule((), False, zone, max(sum(float(n) * _UNITS[u] for n, u in found), 1.0))
-    parts = _SHORT.get(text, text).split()
+    parts = _DESCRIPTORS.get(text, text).split()
     fields = tuple(_field(part, *bounds) for part, bounds in zip(parts, _RANGES, strict=True))
     free = [part.startswith(("*", "?")) for part in parts]
     return Schedule(fields, not free[2] and not free[4], zone)
@@ -97,4 +135,4 @@ def _field(part: str, low: int, high: int) -> frozenset[int]:
 
 
 def _number(text: str) -> int:
-    return _NAMES.get(text.lower(), -1) if text.isalpha() else int(text)
+    return _WORDS.get(text.lower(), -1) if text.isalpha() else int(text)
