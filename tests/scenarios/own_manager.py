@@ -11,14 +11,13 @@ import os
 import signal
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 import yaml
 
 from kruise_rollouts.runtime.kubeconfig import connect
 
-from .shared_manager import PROGRAM, READY_SECONDS, answers, free_port
+from .shared_manager import environ_of, free_port, install_for, run_manager, said_lately, wait_ready
 
 
 class OwnManager:
@@ -26,18 +25,12 @@ class OwnManager:
 
     def __init__(self, folder: Path, *, server: str = "", ns: str = "", flags: tuple[str, ...] = ()) -> None:
         """`server`: URL of a proxy in front of the API server; "": none. `ns`: of its Lease and Secret."""
-        self.log = folder / "manager.log"
         self._folder = folder
         self._flags = flags
         self._webhook, self._health = free_port(), free_port()
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
-        self._environ = {
-            **os.environ,
-            "WEBHOOK_HOST": "127.0.0.1",
-            "WEBHOOK_PORT": str(self._webhook),
-            "WEBHOOK_CERT_DIR": str(folder / "certs"),
-        }
+        self._environ = environ_of(folder, self._webhook)
         if ns:
             self._environ |= {"POD_NAMESPACE": ns, "WEBHOOK_CERT_WRITER": "secret"}
         if server:
@@ -45,17 +38,12 @@ class OwnManager:
 
     def install(self) -> None:
         """CRDs, rights and webhooks, past any proxy."""
-        command = [PROGRAM, "install", "--webhook-url", f"https://127.0.0.1:{self._webhook}"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        install_for(self._webhook)
 
     def begin(self) -> None:
         """Starts the process; see `ready`."""
         assert self._process is None or self._process.poll() is not None, "it runs"
-        command = [PROGRAM, "manager", "--metrics-bind-address", "0", *self._flags]
-        command += ["--health-probe-bind-address", f"127.0.0.1:{self._health}"]
-        with self.log.open("a") as log:
-            self._process = subprocess.Popen(command, env=self._environ, stdout=log, stderr=log)
+        self._process = run_manager(self._folder, self._environ, self._health, *self._flags)
 
     async def start(self) -> None:
         """Starts the process, and returns when it is ready."""
@@ -63,11 +51,8 @@ class OwnManager:
         await asyncio.to_thread(self.wait_ready)
 
     def wait_ready(self) -> None:
-        deadline = time.monotonic() + READY_SECONDS
-        while not answers(f"http://127.0.0.1:{self._health}/readyz"):
-            assert self.running, f"the manager ended:\n{self.said()}"
-            assert time.monotonic() < deadline, f"the manager is not ready:\n{self.said()}"
-            time.sleep(0.05)
+        assert self._process is not None, "it was not started"
+        wait_ready(self._process, self._health, self._folder)
 
     @property
     def running(self) -> bool:
@@ -91,7 +76,7 @@ class OwnManager:
             self._process.wait()
 
     def said(self, lines: int = 60) -> str:
-        return "\n".join(self.log.read_text().splitlines()[-lines:]) if self.log.exists() else ""
+        return said_lately(self._folder, lines)
 
     def pause(self) -> None:
         self.signal(signal.SIGSTOP)
