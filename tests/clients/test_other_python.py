@@ -45,7 +45,11 @@ def test_kr8s_makes_waits_patches_scales_and_deletes(config: Path, ns: str) -> N
     Rollout = objects.new_class("Rollout", version="rollouts.kruise.io/v1beta1", namespaced=True)
     rollout = Rollout(in_namespace(ROLLOUT, ns), api=api)
     rollout.create()
-    rollout.wait("jsonpath='{.status.phase}'=Healthy", timeout=30)
+    # Its own wait for a JSONPath raises while the path has no value yet.
+    first(
+        api.watch("rollouts.rollouts.kruise.io", namespace=ns),
+        lambda e: e[1].raw.get("status", {}).get("phase") == "Healthy",
+    )
     rollout.delete()
     web.delete()
     web.wait("delete", timeout=30)
