@@ -18,6 +18,7 @@ class Rules:
         self.stage = stage
         self.surge, self.unavailable = surge, unavailable
         self.granted = 0  # the last step that people or durations have let this revision have
+        self.grants: dict[str, int] = {}  # of revisions that others have followed
         self.spared = 0  # pods of the new revision that scaling, or a person's hand, has made
         self.image = self._image()
         self.stable = self.image
@@ -31,7 +32,12 @@ class Rules:
 
     def new_image(self) -> None:
         if self._image() != self.image:
-            self.image, self.granted = self._image(), 0
+            self.grants[self.image] = self.granted
+            self.image = self._image()
+            rollout = stage_status(self.stage)
+            # Back before the Rollout has told of another: it goes on where it was.
+            goes_on = rollout is not None and self._is_current(rollout)
+            self.granted = self.grants.get(self.image, 0) if goes_on else 0
             # Of an earlier release of it, or of one that is not rolled back yet; Kubernetes fills up what surges.
             pods = self._new_pods()
             self.spared = pods + self.stage.native.surge() if pods else 0
@@ -72,8 +78,12 @@ class Rules:
                 allowed = index + 1
             if following != natural and 1 <= following <= len(steps):
                 allowed = max(allowed, following)
-            while 1 <= allowed < len(steps) and steps[allowed - 1]["pause"].get("duration") == 0:
+            while 1 <= allowed <= len(steps) and steps[allowed - 1]["pause"].get("duration") == 0:
                 allowed += 1  # goes on by itself within the same moment
+            if allowed > len(steps):
+                allowed = (
+                    10**6
+                )  # the last step is over: all pods may be new, though no status may say so after a crash
             assert not self.steps_count or index <= max(self.granted, 1), (
                 f"step {index} was never granted, {self.granted} was"
             )

@@ -6,9 +6,30 @@ import os
 
 import pytest
 from release_lives import a_life, broken
+from release_stage import a_step
+from test_releases import play
 
 COUNT, FIRST = int(os.environ.get("RELEASES", "10000")), int(os.environ.get("FIRST", "0"))
 SHARES = 8  # more than there are processors anywhere: each is a test of its own, for a runner to spread
+
+# Releases that once went wrong, named after what a person saw.
+SEEN = {
+    "a release stands still whose version is put back before anybody looked": 13381,
+    "a pod that serves goes for one that does not when a third version comes": 22996,
+    "a pod too many that is ready, but not for minReadySeconds, stays when another goes": 28972,
+    "a release goes on in its step when its version is put back at once": 29541,
+    "too many pods go when the plan grows in the moment a batch comes to rest": 43458,
+}
+
+
+@pytest.mark.parametrize("what", SEEN)
+def test_what_once_went_wrong_does_not(what: str) -> None:
+    play(**a_life(SEEN[what]))
+
+
+def test_a_last_step_of_no_pods_that_waits_for_nobody_lets_all_go_though_we_die_in_it() -> None:
+    acts = [(("crash", 4), 5), (("time", 0), 0)]
+    play(1, [a_step(0, 0)], ("25%", "25%"), acts, lags=True, seed=0)
 
 
 @pytest.mark.slow

@@ -100,8 +100,8 @@ def _ending(seen: BatchSnapshot) -> Out | None:
     if status.phase != P.FINALIZING:
         return Decision(replace(status, phase=P.FINALIZING, message=""))
     writes = give_back(seen.workload, _how(seen)) if seen.workload is not None and not seen.rival else ()
-    if writes:
-        return _stay(seen, *writes)
+    if writes is None or writes:
+        return _stay(seen, *(writes or ()))
     over = replace(_with_counts(seen, status), phase=P.COMPLETED, message="")
     return Decision(replace(over, conditions=without(over.conditions, ConditionType.PROGRESSING, STALLED)))
 

@@ -31,7 +31,16 @@ from kruise_rollouts.kube.effects import Decision, JsonObject, Note, Patch, Ref,
 from kruise_rollouts.kube.objects import REPLICA_SET
 
 from .bound import Bound, Pods, bound_of, closer, resting_update, rolling_update
-from .deployment_view import DeploymentSnapshot, View, is_settled, look, stored_status, strategy_of
+from .deployment_view import (
+    DeploymentSnapshot,
+    View,
+    is_recounted,
+    is_settled,
+    look,
+    moves_pods,
+    stored_status,
+    strategy_of,
+)
 from .plan import slack
 from .revision import template_hash
 from .settings import (
@@ -43,8 +52,6 @@ from .settings import (
     restored_spec,
     spec_patch,
 )
-
-_STYLES = ("", "partition")  # rollingStyle in any case; others are not moved by the annotation
 
 
 def asks_for_pods(seen: DeploymentSnapshot) -> bool:
@@ -67,7 +74,7 @@ def decide(seen: DeploymentSnapshot) -> Decision[ExtraStatus]:
     if not deployment.metadata.annotations.get(DEPLOYMENT_STRATEGY):
         return _give_back(seen)
     strategy = strategy_of(deployment)
-    if strategy is not None and strategy.rolling_style.lower() not in _STYLES:
+    if strategy is not None and not moves_pods(strategy):
         return Decision(seen.status)
     view = look(seen, strategy or PartitionStrategy(paused=True))
     if strategy is None:
@@ -123,16 +130,28 @@ def _target(view: View) -> int:
 
 
 def _rest(view: View, message: str = "") -> Decision[ExtraStatus]:
-    """Nothing moves. Pods too many that serve, or whose like may, stay until all are ready or a move goes on."""
+    """Nothing moves. Pods too many that serve, or whose like may, stay until all are available or a move goes on."""
     status = _status(view, message)
     if not _stands_still(view):
         return _decision(view, status, [] if _goes_no_further(view) else [_stop(view)])
     surplus = 0 if view.is_scaling else max(0, view.existing - view.total)
-    if all(r.status.ready_replicas >= r.replicas for r in view.sets):
+    if all(_is_available(view, r) for r in view.sets):
         surplus = 0  # the Deployment controller may choose which go
     # Surge as it is first, or the pods that are ready would be trimmed.
     writes = _settle(view, _resting(view, surplus), status) or _trims(view, surplus)
     return _decision(view, status, [*writes, *_marks(view, moving=False)])
+
+
+def _is_available(view: View, replica_set: ReplicaSet) -> bool:
+    """Every pod wanted is available by the person's own minReadySeconds, and known to be."""
+    seconds, status = view.original.min_ready_seconds, replica_set.status
+    if seconds == 0 or replica_set.replicas == 0:
+        return status.ready_replicas >= replica_set.replicas
+    is_counted = (
+        replica_set.spec.min_ready_seconds == seconds
+        and status.observed_generation >= replica_set.metadata.generation
+    )
+    return is_counted and status.available_replicas >= replica_set.replicas
 
 
 def _trims(view: View, surplus: int) -> list[Write]:
@@ -287,17 +306,29 @@ def _marks(view: View, *, moving: bool) -> list[Write]:
 
 
 def _is_prepared(view: View) -> bool:
-    """Whether the pods that are new, and those that are to go first, count as not available by now.
+    """Whether the pods that are new, and those that are to go first, count as not available by now, and others do.
 
-    A Deployment that is resumed earlier takes them for available once more, and goes too far.
+    A Deployment that is resumed earlier takes them for available once more, and goes too far; or it takes pods that
+    serve for failed ones, which it removes at once.
     """
     moving = is_moving(view.deployment)
     hidden = (r for r in (view.revisions.first_to_go, view.revisions.new) if r is not None and r.replicas > 0)
-    return not _marks(view, moving=True) and all(
+    if _marks(view, moving=True) or any(is_recounted(r) for r in view.revisions.old) or _is_old_news(view):
+        return False
+    return all(
         r.spec.min_ready_seconds == MAX_READY_SECONDS
         and r.status.available_replicas == 0
         and (moving or r.status.observed_generation >= r.metadata.generation)
         for r in hidden
+    )
+
+
+def _is_old_news(view: View) -> bool:
+    """The new ReplicaSet is seen as in a move that is over: at rest its pods count by now, or will any moment."""
+    new = view.revisions.new
+    at_rest = view.deployment.spec.min_ready_seconds != MAX_READY_SECONDS
+    return (
+        at_rest and new is not None and new.replicas > 0 and new.spec.min_ready_seconds == MAX_READY_SECONDS
     )
 
 
@@ -312,6 +343,8 @@ def _prepare(view: View) -> Decision[ExtraStatus]:
     spec, status = view.deployment.spec, _status(view)
     if not spec.paused:
         return _decision(view, status, [_stop(view)])
+    if _is_old_news(view):
+        return Decision(view.seen.status)  # hiding its pods could be mistaken for done
     if spec.min_ready_seconds == MAX_READY_SECONDS:
         return Decision(view.seen.status, tuple(marks))  # the rest is up to the controllers of the pods
     numbers = _resting(view, max(0, view.existing - view.total)).rolling_update

@@ -19,13 +19,20 @@ from kruise_rollouts.api.annotations import (
 from kruise_rollouts.api.apps import Deployment, ReplicaSet, RollingUpdate
 from kruise_rollouts.api.core import Pod
 from kruise_rollouts.api.int_or_percent import scaled
-from kruise_rollouts.api.keys import DEPLOYMENT_EXTRA_STATUS, DEPLOYMENT_STRATEGY, DESIRED_REPLICAS
+from kruise_rollouts.api.keys import (
+    DEPLOYMENT_EXTRA_STATUS,
+    DEPLOYMENT_STRATEGY,
+    DESIRED_REPLICAS,
+    MAX_READY_SECONDS,
+)
 from kruise_rollouts.kube.effects import Ref
 from kruise_rollouts.kube.objects import DEPLOYMENT
 
 from .plan import Slack, slack, updated_limit
 from .revision import Revisions, revisions_of
 from .settings import original_of, own_rolling_update
+
+_STYLES = ("", "partition")  # rollingStyle in any case
 
 
 class DeploymentSnapshot(Struct, frozen=True):
@@ -126,3 +133,18 @@ def look(seen: DeploymentSnapshot, strategy: PartitionStrategy) -> View:
 def is_settled(deployment: Deployment) -> bool:
     """Its controller has seen this generation."""
     return deployment.status.observed_generation >= deployment.metadata.generation
+
+
+def moves_pods(strategy: PartitionStrategy) -> bool:
+    """Whether the annotation moves pods: other styles leave that to whoever wrote it."""
+    return strategy.rolling_style.lower() in _STYLES
+
+
+def is_recounted(old: ReplicaSet) -> bool:
+    """Its mark was just taken off, and its controller has yet to count its ready pods as available again."""
+    status = old.status
+    return (
+        old.spec.min_ready_seconds != MAX_READY_SECONDS
+        and status.observed_generation < old.metadata.generation
+        and status.available_replicas < min(status.ready_replicas, old.replicas)
+    )

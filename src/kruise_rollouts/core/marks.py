@@ -14,9 +14,16 @@ from kruise_rollouts.core.workloads import Ending, Workload
 from kruise_rollouts.kube.effects import Patch, Write
 
 
-def give_back(workload: Workload, ending: Ending) -> tuple[Write, ...]:
-    """Writes that let go of `workload`, its mark included; () if nothing of ours is left on it."""
-    state, writes = workload.state, workload.release(ending)
+def give_back(workload: Workload, ending: Ending) -> tuple[Write, ...] | None:
+    """Writes that let go of `workload`, its mark included; () if nothing of ours is left on it.
+
+    None: not yet, something under way comes to rest first. Its own controller removes pods that look failed at once,
+    so a workload that is resumed while pods that serve look so loses them.
+    """
+    state = workload.state
+    if ending is Ending.RESUMED and state.hides_pods:
+        return workload.stop() or None
+    writes = workload.release(ending)
     if ending is Ending.HANDED_OVER or not state.is_in_progress:
         return writes
     own = next((w for w in writes if isinstance(w, Patch) and w.ref == state.ref), None)

@@ -40,8 +40,8 @@ def _resume_workload(seen: RolloutSnapshot, reason: Reason) -> Todo | None:
     if is_ours(seen):
         keep_paused = seen.gates.keep_workload_paused_on_rollout_deletion and reason is Reason.DELETED
         writes = give_back(seen.workload, Ending.PAUSED if keep_paused else Ending.RESUMED)
-        if writes:
-            return Todo("the workload to be given back", writes)
+        if writes is None or writes:
+            return Todo("the workload to be given back", writes or ())
     if reason is Reason.SUCCESS and not (state.settled and state.is_complete):
         return Todo(f"{state.updated_ready}/{state.replicas} pods of the new revision ready")
     return None

@@ -39,6 +39,9 @@ class ReadOnce(Struct, frozen=True):
     def advance(self, batch: IntOrPercent) -> tuple[Write, ...]:
         return self.adapter.advance(batch)
 
+    def stop(self) -> tuple[Write, ...]:
+        return self.adapter.stop()
+
     def release(self, ending: Ending) -> tuple[Write, ...]:
         return self.adapter.release(ending)
 

@@ -40,6 +40,7 @@ class WorkloadState(Struct, frozen=True):
     claimed_by: str  # uid of the BatchRelease that moves it; "" nobody
     rollout_id: str  # a person's name for this release, label or annotation; "" none
     trouble: str = ""  # why its own controller cannot make pods (a quota, a refused admission); "" nothing
+    hides_pods: bool = False  # in a move, pods that serve may not count as available; once stopped, all do
     pods_owner: str = ""  # uid of what controls the pods of the update revision; "" while there is none
 
 
@@ -80,6 +81,10 @@ class Workload(Protocol):
 
     def advance(self, batch: IntOrPercent) -> tuple[Write, ...]:
         """Lets at least `planned(batch)` pods be of the update revision; never takes any back."""
+        ...
+
+    def stop(self) -> tuple[Write, ...]:
+        """Lets none of its pods move until the next batch, or until it is let go of."""
         ...
 
     def release(self, ending: Ending) -> tuple[Write, ...]:

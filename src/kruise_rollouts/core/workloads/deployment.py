@@ -37,7 +37,7 @@ from kruise_rollouts.api.keys import (
     WorkloadType,
 )
 from kruise_rollouts.core.deployment_engine import decide
-from kruise_rollouts.core.deployment_view import DeploymentSnapshot, stored_status
+from kruise_rollouts.core.deployment_view import DeploymentSnapshot, is_recounted, moves_pods, stored_status
 from kruise_rollouts.core.plan import updated_limit
 from kruise_rollouts.core.revision import Revisions, hash_label, revisions_of, template_hash
 from kruise_rollouts.core.settings import (
@@ -95,6 +95,7 @@ class PartitionedDeployment(Struct, frozen=True):
             and status.replicas == status.updated_replicas == ready == status.available_replicas == total,
             claimed_by="" if owner is None else owner.uid,
             rollout_id=meta.labels.get(ROLLOUT_ID) or meta.annotations.get(ROLLOUT_ID, ""),
+            hides_pods=self._hides_pods(revisions),
         )
 
     def adopt(self) -> tuple[Write, ...]:
@@ -145,13 +146,25 @@ class PartitionedDeployment(Struct, frozen=True):
         if strategy is None:  # a person spoilt it; what is there is not lost, because no pod is taken back
             original = original_of(self.deployment, self._extra_status.original)
             strategy = self._fresh_strategy(own_rolling_update(None, original), batch)
-        elif strategy.revision in ("", revision) and self.planned(batch) < self.planned(strategy.partition):
+        elif self._has_let_go_of_more(strategy, batch):
             return ()
         wanted = replace(strategy, partition=batch, paused=False, revision=revision)
         if wanted == self._strategy:
             return ()
         body = _Body()
         body.annotations[DEPLOYMENT_STRATEGY] = encode(wanted)
+        return self._patch(self._begun(body), guarded=True)
+
+    def _has_let_go_of_more(self, strategy: PartitionStrategy, batch: IntOrPercent) -> bool:
+        """More of this revision than `batch` may move already. One that was stopped by a new template may not."""
+        is_of_it = strategy.revision in ("", template_hash(self.deployment.spec.template))
+        return is_of_it and not strategy.paused and self.planned(batch) < self.planned(strategy.partition)
+
+    def stop(self) -> tuple[Write, ...]:
+        strategy, body = self._strategy, _Body()
+        if strategy is None or strategy.paused:
+            return ()
+        body.annotations[DEPLOYMENT_STRATEGY] = encode(replace(strategy, paused=True))
         return self._patch(self._begun(body), guarded=True)
 
     def release(self, ending: Ending) -> tuple[Write, ...]:
@@ -194,6 +207,14 @@ class PartitionedDeployment(Struct, frozen=True):
             return new.status.ready_replicas
         counted = new.status.observed_generation >= new.metadata.generation
         return new.status.available_replicas if counted and new.spec.min_ready_seconds == seconds else 0
+
+    def _hides_pods(self, revisions: Revisions) -> bool:
+        """Old pods look failed, or still do, and the engine will see to it once it stands still."""
+        strategy = self._strategy
+        if strategy is None or not moves_pods(strategy):
+            return False
+        old = (r for r in revisions.old if r.replicas > 0)
+        return any(r.spec.min_ready_seconds == MAX_READY_SECONDS or is_recounted(r) for r in old)
 
     @property
     def _is_bound(self) -> bool:
