@@ -23,9 +23,10 @@ from msgspec import Struct
 
 from kruise_rollouts.cli.loops import run
 from kruise_rollouts.kube.objects import CONFIG_MAP
-from kruise_rollouts.runtime.client import HttpApi, tls_context
+from kruise_rollouts.runtime.client import HttpApi
 from kruise_rollouts.runtime.clock import WallClock
 from kruise_rollouts.runtime.kubeconfig import Connection, connect
+from kruise_rollouts.runtime.tls import tls_context
 
 WRITERS = 32
 NUMBER = re.compile(rb'"number":"(\d+)"')

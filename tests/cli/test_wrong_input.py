@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from pathlib import Path
 
@@ -53,6 +54,19 @@ def test_a_mistake_is_told_in_words(kruise: Kruise, line: str, message: str) -> 
     assert (said.code, said.out) == (1, "")
     assert message in said.err
     assert "Traceback" not in said.err
+
+
+def test_a_ca_that_is_none_is_told_with_the_file_that_has_it(
+    kruise: Kruise, plain: Cluster, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    text = Path(plain.kubeconfig).read_text()
+    broken.write_text(
+        re.sub(r'(certificate-authority-data"?: *"?)[^"\s]+', r"\1bm90IGEgY2VydGlmaWNhdGU=", text)
+    )
+    said = kruise(f"rollout status rollout/web --kubeconfig {broken}")
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("error: the certificates of ") and str(broken) in said.err
 
 
 def test_nobody_listening_is_told_as_kubectl_tells_it(kruise: Kruise) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from kruise_rollouts.runtime.credentials import Proof, basic
 from kruise_rollouts.runtime.kubeconfig import Connection
+from kruise_rollouts.runtime.tls import tls_context
 
 from .errors import CommandError, refusal
 
@@ -36,7 +37,11 @@ def open_wire(connection: Connection, proof: Proof, seconds: float) -> http.clie
     wire.connect()
     if url.scheme == "https":
         name = connection.tls_server_name or url.hostname
-        wire.sock = _tls(connection, proof).wrap_socket(wire.sock, server_hostname=name)
+        try:
+            context = tls_context(connection, proof)
+        except ssl.SSLError as error:
+            raise refusal(f"the certificates of {connection.source} cannot be used: {error}") from error
+        wire.sock = context.wrap_socket(wire.sock, server_hostname=name)
     return wire
 
 
@@ -105,18 +110,3 @@ def _through(proxy: str, host: str, port: int, seconds: float) -> http.client.HT
         headers = {"Proxy-Authorization": credentials["Authorization"]}
     wire.set_tunnel(host, port, headers)
     return wire
-
-
-def _tls(connection: Connection, proof: Proof) -> ssl.SSLContext:
-    context = ssl.create_default_context(cadata=connection.ca or None)
-    if connection.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if proof.certificate:
-        import tempfile  # here, because few need it and everybody waits for an import
-
-        with tempfile.NamedTemporaryFile() as pair:  # the ssl module reads certificates from files only
-            pair.write(proof.certificate + b"\n" + proof.key)
-            pair.flush()
-            context.load_cert_chain(pair.name)
-    return context

@@ -26,6 +26,7 @@ from kruise_rollouts.kube.protocols import Clock
 from .clock import WallClock
 from .credentials import CredentialError, Proof, expired_on
 from .kubeconfig import Connection
+from .tls import tls_context
 
 USER_AGENT = f"kruise-rollout/{__version__}"
 REQUEST_SECONDS = 30.0
@@ -177,7 +178,11 @@ class HttpApi:
     def _tls_with(self, proof: Proof) -> ssl.SSLContext:
         context = self._tls.get(proof.certificate)
         if context is None:
-            context = tls_context(self.connection, proof)
+            try:
+                context = tls_context(self.connection, proof)
+            except ssl.SSLError as error:
+                told = f"the certificates of {self.connection.source} cannot be used: {error}"
+                raise Unauthorized(told) from error
             self._tls = {proof.certificate: context}
         return context
 
@@ -246,34 +251,6 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:
             begun = [piece]
             if line:
                 yield line
-
-
-def tls_context(connection: Connection, proof: Proof) -> ssl.SSLContext:
-    """Trust in the connection's CA, with the proof's client certificate."""
-    try:
-        context = ssl.create_default_context(cadata=connection.ca or None)
-        # CAs made by older cluster tools lack extensions that newer Pythons insist on.
-        context.verify_flags &= ~ssl.VerifyFlags.VERIFY_X509_STRICT
-        if connection.insecure:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if proof.certificate:
-            _load_pair(context, proof)
-    except ssl.SSLError as error:
-        raise Unauthorized(f"the certificates of {connection.source} cannot be used: {error}") from error
-    return context
-
-
-def _load_pair(context: ssl.SSLContext, proof: Proof) -> None:
-    """ssl reads client certificates from files only: a private one, removed at once."""
-    descriptor, name = tempfile.mkstemp(prefix="kruise-rollout-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(proof.certificate + b"\n" + proof.key)
-        context.load_cert_chain(name)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
 
 
 def _proxy_of(server: str) -> str:
