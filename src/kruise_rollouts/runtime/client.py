@@ -7,12 +7,9 @@ and error.retry_after says when.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import re
 import socket
 import ssl
-import tempfile
 import urllib.request
 from collections.abc import AsyncGenerator, Callable, Mapping
 from urllib.parse import urlsplit
