@@ -237,8 +237,13 @@ async def test_a_paused_release_stays_where_it_is_and_an_approval_waits(stage: S
 
 @scenario
 async def test_a_release_that_begins_paused_moves_nothing_before_it_is_resumed(stage: Stage) -> None:
+    async def seen() -> bool:
+        rollout = await stage.rollout()
+        return bool(rollout["status"].get("observedGeneration") == rollout["metadata"]["generation"])
+
     await begin(stage)
     await stage.set_plan({"paused": True})
+    await stage.until("the pause is known", seen)
     await stage.set_version("version-2")
     assert any("resume" in w for w in stage.warnings), stage.warnings
     await stage.stays({"version-5": 10})
