@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from kruise_rollouts.runtime.credentials import Proof, basic
+from kruise_rollouts.runtime.credentials import CredentialError, Proof, basic
 from kruise_rollouts.runtime.kubeconfig import Connection
 from kruise_rollouts.runtime.tls import tls_context
 
@@ -39,8 +39,8 @@ def open_wire(connection: Connection, proof: Proof, seconds: float) -> http.clie
         name = connection.tls_server_name or url.hostname
         try:
             context = tls_context(connection, proof)
-        except ssl.SSLError as error:
-            raise refusal(f"the certificates of {connection.source} cannot be used: {error}") from error
+        except CredentialError as error:
+            raise refusal(str(error)) from None
         wire.sock = context.wrap_socket(wire.sock, server_hostname=name)
     return wire
 

@@ -34,7 +34,8 @@ from .bound import Bound, Pods, bound_of, closer, resting_update, rolling_update
 from .deployment_view import (
     DeploymentSnapshot,
     View,
-    is_recounted,
+    available_pods,
+    awaits_recount,
     is_settled,
     look,
     moves_pods,
@@ -135,23 +136,11 @@ def _rest(view: View, message: str = "") -> Decision[ExtraStatus]:
     if not _stands_still(view):
         return _decision(view, status, [] if _goes_no_further(view) else [_stop(view)])
     surplus = 0 if view.is_scaling else max(0, view.existing - view.total)
-    if all(_is_available(view, r) for r in view.sets):
+    if all(available_pods(r, view.original.min_ready_seconds) >= r.replicas for r in view.sets):
         surplus = 0  # the Deployment controller may choose which go
     # Surge as it is first, or the pods that are ready would be trimmed.
     writes = _settle(view, _resting(view, surplus), status) or _trims(view, surplus)
     return _decision(view, status, [*writes, *_marks(view, moving=False)])
-
-
-def _is_available(view: View, replica_set: ReplicaSet) -> bool:
-    """Every pod wanted is available by the person's own minReadySeconds, and known to be."""
-    seconds, status = view.original.min_ready_seconds, replica_set.status
-    if seconds == 0 or replica_set.replicas == 0:
-        return status.ready_replicas >= replica_set.replicas
-    is_counted = (
-        replica_set.spec.min_ready_seconds == seconds
-        and status.observed_generation >= replica_set.metadata.generation
-    )
-    return is_counted and status.available_replicas >= replica_set.replicas
 
 
 def _trims(view: View, surplus: int) -> list[Write]:
@@ -313,7 +302,7 @@ def _is_prepared(view: View) -> bool:
     """
     moving = is_moving(view.deployment)
     hidden = (r for r in (view.revisions.first_to_go, view.revisions.new) if r is not None and r.replicas > 0)
-    if _marks(view, moving=True) or any(is_recounted(r) for r in view.revisions.old) or _is_old_news(view):
+    if _marks(view, moving=True) or any(awaits_recount(r) for r in view.revisions.old) or _is_old_news(view):
         return False
     return all(
         r.spec.min_ready_seconds == MAX_READY_SECONDS

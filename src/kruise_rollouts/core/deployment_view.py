@@ -140,7 +140,7 @@ def moves_pods(strategy: PartitionStrategy) -> bool:
     return strategy.rolling_style.lower() in _STYLES
 
 
-def is_recounted(old: ReplicaSet) -> bool:
+def awaits_recount(old: ReplicaSet) -> bool:
     """Its mark was just taken off, and its controller has yet to count its ready pods as available again."""
     status = old.status
     return (
@@ -148,3 +148,15 @@ def is_recounted(old: ReplicaSet) -> bool:
         and status.observed_generation < old.metadata.generation
         and status.available_replicas < min(status.ready_replicas, old.replicas)
     )
+
+
+def available_pods(replica_set: ReplicaSet, seconds: int) -> int:
+    """Pods known to have been ready for `seconds`, the person's own minReadySeconds.
+
+    While the engine has its own number there in a move, nobody counts them: 0 until it has come to rest.
+    """
+    status = replica_set.status
+    if seconds == 0:
+        return status.ready_replicas
+    counted = status.observed_generation >= replica_set.metadata.generation
+    return status.available_replicas if counted and replica_set.spec.min_ready_seconds == seconds else 0

@@ -177,9 +177,8 @@ class HttpApi:
         if context is None:
             try:
                 context = tls_context(self.connection, proof)
-            except ssl.SSLError as error:
-                told = f"the certificates of {self.connection.source} cannot be used: {error}"
-                raise Unauthorized(told) from error
+            except CredentialError as error:
+                raise Unauthorized(str(error)) from error
             self._tls = {proof.certificate: context}
         return context
 

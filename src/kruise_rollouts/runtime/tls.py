@@ -6,23 +6,26 @@ import contextlib
 import os
 import ssl
 
-from .credentials import Proof
+from .credentials import CredentialError, Proof
 from .kubeconfig import Connection
 
 
 def tls_context(connection: Connection, proof: Proof) -> ssl.SSLContext:
     """Trust in the connection's CA, with the proof's client certificate.
 
-    Raises ssl.SSLError if one of them cannot be read.
+    Raises CredentialError if one of them cannot be read.
     """
-    context = ssl.create_default_context(cadata=connection.ca or None)
-    # CAs made by older cluster tools lack extensions that newer Pythons insist on.
-    context.verify_flags &= ~ssl.VerifyFlags.VERIFY_X509_STRICT
-    if connection.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if proof.certificate:
-        _load_pair(context, proof)
+    try:
+        context = ssl.create_default_context(cadata=connection.ca or None)
+        # CAs made by older cluster tools lack extensions that newer Pythons insist on.
+        context.verify_flags &= ~ssl.VerifyFlags.VERIFY_X509_STRICT
+        if connection.insecure:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if proof.certificate:
+            _load_pair(context, proof)
+    except ssl.SSLError as error:
+        raise CredentialError(f"the certificates of {connection.source} cannot be used: {error}") from error
     return context
 
 

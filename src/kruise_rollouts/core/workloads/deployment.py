@@ -13,14 +13,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kruise_rollouts.api.annotations import (
-    ExtraStatus,
     InProgressing,
+    OriginalStrategy,
     PartitionStrategy,
     encode,
     parse_control_info,
-    parse_extra_status,
     parse_in_progressing,
-    parse_partition_strategy,
 )
 from kruise_rollouts.api.apps import Deployment, ReplicaSet, RollingUpdate
 from kruise_rollouts.api.int_or_percent import IntOrPercent
@@ -37,7 +35,14 @@ from kruise_rollouts.api.keys import (
     WorkloadType,
 )
 from kruise_rollouts.core.deployment_engine import decide
-from kruise_rollouts.core.deployment_view import DeploymentSnapshot, is_recounted, moves_pods, stored_status
+from kruise_rollouts.core.deployment_view import (
+    DeploymentSnapshot,
+    available_pods,
+    awaits_recount,
+    moves_pods,
+    stored_status,
+    strategy_of,
+)
 from kruise_rollouts.core.plan import updated_limit
 from kruise_rollouts.core.revision import Revisions, hash_label, revisions_of, template_hash
 from kruise_rollouts.core.settings import (
@@ -124,9 +129,7 @@ class PartitionedDeployment(Struct, frozen=True):
         if self.state.claimed_by == owner.uid and self._strategy is not None:
             return ()
         deployment, body = self.deployment, _Body()
-        status = (
-            parse_extra_status(deployment.metadata.annotations.get(DEPLOYMENT_EXTRA_STATUS)) or ExtraStatus()
-        )
+        status = stored_status(deployment)
         original = original_of(deployment, status.original)
         if status.original is None and is_recreate(deployment) and self._strategy is None:
             # Seen before anything of ours is on it: Recreate is the person's own, not the mark of a held release.
@@ -144,21 +147,19 @@ class PartitionedDeployment(Struct, frozen=True):
     def advance(self, batch: IntOrPercent) -> tuple[Write, ...]:
         strategy, revision = self._strategy, template_hash(self.deployment.spec.template)
         if strategy is None:  # a person spoilt it; what is there is not lost, because no pod is taken back
-            original = original_of(self.deployment, self._extra_status.original)
-            strategy = self._fresh_strategy(own_rolling_update(None, original), batch)
-        elif self._has_let_go_of_more(strategy, batch):
-            return ()
+            strategy = self._fresh_strategy(own_rolling_update(None, self._original), batch)
+        elif (
+            not strategy.paused
+            and strategy.revision in ("", revision)
+            and self.planned(batch) < self.planned(strategy.partition)
+        ):
+            return ()  # more of this revision than that may move already
         wanted = replace(strategy, partition=batch, paused=False, revision=revision)
         if wanted == self._strategy:
             return ()
         body = _Body()
         body.annotations[DEPLOYMENT_STRATEGY] = encode(wanted)
         return self._patch(self._begun(body), guarded=True)
-
-    def _has_let_go_of_more(self, strategy: PartitionStrategy, batch: IntOrPercent) -> bool:
-        """More of this revision than `batch` may move already. One that was stopped by a new template may not."""
-        is_of_it = strategy.revision in ("", template_hash(self.deployment.spec.template))
-        return is_of_it and not strategy.paused and self.planned(batch) < self.planned(strategy.partition)
 
     def stop(self) -> tuple[Write, ...]:
         strategy, body = self._strategy, _Body()
@@ -178,7 +179,7 @@ class PartitionedDeployment(Struct, frozen=True):
         )
         paused = ending is Ending.PAUSED
         if self._is_bound:
-            original = original_of(self.deployment, self._extra_status.original)
+            original = self._original
             body.spec |= restored_spec(original, self._strategy, paused=paused)
             return (*self._unmark(original.min_ready_seconds), *self._patch(body, guarded=True))
         if self.deployment.spec.paused != paused:
@@ -196,17 +197,7 @@ class PartitionedDeployment(Struct, frozen=True):
         return noted or ("" if found is None else hash_label(found))
 
     def _available(self, new: ReplicaSet | None) -> int:
-        """Pods that have been ready for as long as the person's own minReadySeconds ask.
-
-        While the engine has its own number there in a move, nobody counts them: 0 until it has come to rest.
-        """
-        if new is None:
-            return 0
-        seconds = original_of(self.deployment, self._extra_status.original).min_ready_seconds
-        if seconds == 0:
-            return new.status.ready_replicas
-        counted = new.status.observed_generation >= new.metadata.generation
-        return new.status.available_replicas if counted and new.spec.min_ready_seconds == seconds else 0
+        return 0 if new is None else available_pods(new, self._original.min_ready_seconds)
 
     def _hides_pods(self, revisions: Revisions) -> bool:
         """Old pods look failed, or still do, and the engine will see to it once it stands still."""
@@ -214,7 +205,7 @@ class PartitionedDeployment(Struct, frozen=True):
         if strategy is None or not moves_pods(strategy):
             return False
         old = (r for r in revisions.old if r.replicas > 0)
-        return any(r.spec.min_ready_seconds == MAX_READY_SECONDS or is_recounted(r) for r in old)
+        return any(r.spec.min_ready_seconds == MAX_READY_SECONDS or awaits_recount(r) for r in old)
 
     @property
     def _is_bound(self) -> bool:
@@ -224,14 +215,11 @@ class PartitionedDeployment(Struct, frozen=True):
 
     @property
     def _strategy(self) -> PartitionStrategy | None:
-        return parse_partition_strategy(self.deployment.metadata.annotations.get(DEPLOYMENT_STRATEGY))
+        return strategy_of(self.deployment)
 
     @property
-    def _extra_status(self) -> ExtraStatus:
-        return (
-            parse_extra_status(self.deployment.metadata.annotations.get(DEPLOYMENT_EXTRA_STATUS))
-            or ExtraStatus()
-        )
+    def _original(self) -> OriginalStrategy:
+        return original_of(self.deployment, stored_status(self.deployment).original)
 
     def _begun(self, body: _Body) -> _Body:
         """`body` with what the engine will write on seeing it: one write instead of two, and pods a moment earlier."""
