@@ -68,9 +68,9 @@ class Stage:
             self.requests["write"] += 1
             return await applier(write)
 
-        async def list_pods(ns: str, selector: Any) -> tuple[Pod, ...]:
+        async def list_pods(ns: str, selector: Any, *, cached: bool = False) -> tuple[Pod, ...]:
             self.requests["list"] += 1
-            return await list_objects(api, POD, ns, selector_of(selector), Pod)
+            return await list_objects(api, POD, ns, selector_of(selector), Pod, cached=cached)
 
         self.apply = apply
         world = World(

@@ -7,8 +7,14 @@ from collections import Counter
 import msgspec
 import pytest
 
-from kruise_rollouts.api.core import Pod
-from kruise_rollouts.core.podlabels import LabelPlan, is_consistent, labelled_pods, missing_labels
+from kruise_rollouts.api.core import Pod, PodStatus
+from kruise_rollouts.core.podlabels import (
+    LabelPlan,
+    is_consistent,
+    is_no_older,
+    labelled_pods,
+    missing_labels,
+)
 from kruise_rollouts.kube.effects import Patch
 
 ID, BATCH, HASH = "rollouts.kruise.io/rollout-id", "rollouts.kruise.io/rollout-batch-id", "pod-template-hash"
@@ -123,3 +129,26 @@ def test_a_label_may_hold_the_end_of_a_revision() -> None:
     assert is_consistent({HASH: "abc"}, "abc")
     assert not is_consistent({HASH: ""}, "abc")
     assert not is_consistent({}, "abc")
+
+
+READY = {"conditions": [{"type": "Ready", "status": "True"}]}
+
+
+@pytest.mark.parametrize(
+    ("unlabelled", "labelled", "ready", "rollout", "expected"),
+    [
+        (2, 3, 5, "r1", True),
+        (1, 3, 4, "r1", False),  # a pod that is counted is not in the list
+        (2, 3, 4, "r1", False),  # a pod that is counted as ready is not ready in the list
+        (3, 2, 5, "r1", False),  # a label that we have given is not in the list
+        (5, 0, 5, "", True),  # no labels are wanted
+    ],
+)
+def test_a_list_from_a_cache_is_believed_if_it_shows_what_is_known(
+    unlabelled: int, labelled: int, ready: int, rollout: str, expected: bool
+) -> None:
+    found = named(pods(unlabelled) + pods(labelled, rollout="r1", batch="1") + pods(3, revision="old"))
+    status = msgspec.convert(READY, PodStatus)
+    shown = tuple(msgspec.structs.replace(p, status=status) if i < ready else p for i, p in enumerate(found))
+    wanted = msgspec.structs.replace(plan((3, 5)), rollout_id=rollout)
+    assert is_no_older(shown, wanted, existing=5, ready=5) is expected

@@ -74,6 +74,7 @@ class Stage:
         self.min_ready = min_ready  # seconds, as the person applied it
         self.webhook = webhook
         self.lags = False  # True: changes reach the caches late and in any order
+        self.pods_before: tuple[Pod, ...] = ()  # as they were when they were last listed from a cache
         self.ready_seconds: dict[int, float | None] = {}  # by version of the image; None: never ready
         self.labels: dict[str, dict[str, str]] = {}  # of pods
         self.objects: dict[Ref, JsonObject] = {}
@@ -154,9 +155,9 @@ class Stage:
             if cached is None or cached.metadata.resource_version != live["metadata"]["resourceVersion"]:
                 cache.put(msgspec.convert(live, cache.of))
 
-    async def _list_pods(self, ns: str, selector: LabelSelector) -> tuple[Pod, ...]:
+    async def _list_pods(self, ns: str, selector: LabelSelector, *, cached: bool = False) -> tuple[Pod, ...]:
         self.pod_lists += 1
-        return tuple(
+        now = tuple(
             msgspec.structs.replace(
                 p,
                 metadata=msgspec.structs.replace(
@@ -165,6 +166,10 @@ class Stage:
             )
             for p in self.native.seen_pods()
         )
+        if not cached:
+            return now
+        shown, self.pods_before = self.pods_before if self.lags else now, now
+        return shown
 
     # --- the API server ------------------------------------------------------------------------------------------------
 

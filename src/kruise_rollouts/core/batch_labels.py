@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from kruise_rollouts.core.podlabels import LabelPlan, labelled_pods, missing_labels
+from kruise_rollouts.core.podlabels import LabelPlan, is_no_older, labelled_pods, missing_labels
 from kruise_rollouts.core.snapshot import BatchSnapshot
+from kruise_rollouts.core.workloads import Workload
 from kruise_rollouts.kube.effects import Write
 
 
@@ -14,17 +15,30 @@ def label_writes(seen: BatchSnapshot) -> tuple[Write, ...] | None:
         return ()
     if seen.pods is None:
         return None
-    state, batch = seen.workload.state, seen.release.status.canary_status.current_batch
-    sizes = tuple(b.canary_replicas for b in plan.batches)
-    wanted = LabelPlan(
+    writes = missing_labels(seen.pods, _plan(seen, seen.workload))
+    labelled = labelled_pods(seen.pods, plan.rollout_id) + len(writes)
+    batch = plan.batches[seen.release.status.canary_status.current_batch]
+    return writes if not seen.pods or labelled >= seen.workload.planned(batch.canary_replicas) else None
+
+
+def shows_all(seen: BatchSnapshot) -> bool:
+    """Whether the pods, which may come from an old list, are as new as the workload and our own labels are."""
+    if seen.workload is None or seen.pods is None:
+        return True
+    state = seen.workload.state
+    return is_no_older(
+        seen.pods, _plan(seen, seen.workload), existing=state.updated, ready=state.updated_ready
+    )
+
+
+def _plan(seen: BatchSnapshot, workload: Workload) -> LabelPlan:
+    plan, state = seen.release.spec.release_plan, workload.state
+    return LabelPlan(
         rollout_id=plan.rollout_id,
-        batches=sizes,
+        batches=tuple(b.canary_replicas for b in plan.batches),
         replicas=state.replicas,
-        current=batch,
+        current=seen.release.status.canary_status.current_batch,
         revision=state.update_revision,
         pod_template_hash=state.pod_template_hash,
         owner=state.pods_owner,
     )
-    writes = missing_labels(seen.pods, wanted)
-    labelled = labelled_pods(seen.pods, plan.rollout_id) + len(writes)
-    return writes if not seen.pods or labelled >= seen.workload.planned(sizes[batch]) else None

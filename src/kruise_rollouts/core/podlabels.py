@@ -19,7 +19,7 @@ from kruise_rollouts.kube.objects import POD
 class LabelPlan(Struct, frozen=True):
     """What the labels should say."""
 
-    rollout_id: str  # not ""
+    rollout_id: str  # "" where no labels are wanted
     batches: tuple[IntOrPercent, ...]
     replicas: int  # wanted of the workload
     current: int  # the batch that the release is in, 0-based
@@ -54,6 +54,18 @@ def labelled_pods(pods: tuple[Pod, ...], rollout_id: str) -> int:
 def new_pods(pods: tuple[Pod, ...], plan: LabelPlan) -> tuple[Pod, ...]:
     """Pods of the new revision that are not on their way out."""
     return tuple(p for p in pods if not p.is_terminating and _is_owned(p, plan) and _is_new(p, plan))
+
+
+def is_no_older(pods: tuple[Pod, ...], plan: LabelPlan, *, existing: int, ready: int) -> bool:
+    """Whether a list has all new pods that their owner counts, and the labels of the batches before this one.
+
+    A pod whose label an old list lacks would be given that of another batch.
+    """
+    found = new_pods(pods, plan)
+    if len(found) < existing or sum(p.is_ready for p in found) < ready:
+        return False
+    before = sum(increments(plan.batches, plan.replicas, plan.current)[: plan.current])
+    return not plan.rollout_id or labelled_pods(found, plan.rollout_id) >= before
 
 
 def is_consistent(labels: dict[str, str], revision: str) -> bool:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from kruise_rollouts.api.keys import BATCH_RELEASE_FINALIZER, RolloutPhase
 from kruise_rollouts.api.rollouts_v1beta1 import BatchRelease, BatchReleaseStatus, release_style
 from kruise_rollouts.core.batch import decide_batch
+from kruise_rollouts.core.batch_labels import shows_all
 from kruise_rollouts.core.needs import needs_pods
 from kruise_rollouts.core.snapshot import BatchSnapshot, Draft, Gates
 from kruise_rollouts.core.strategies import STRATEGIES
@@ -54,9 +55,12 @@ class BatchController:
             supported=found.supported and release_style(release.spec.release_plan) in STRATEGIES,
             owner_goes_on=_owner_goes_on(release, world),
             rival=_rival(release, found.workload, world),
-            pods=await pods_of(world, key[0], found) if wanted else None,
             gates=self._gates,
         )
+        if wanted:
+            snapshot = replace(snapshot, pods=await pods_of(world, key[0], found, cached=True))
+            if not shows_all(snapshot):
+                snapshot = replace(snapshot, pods=await pods_of(world, key[0], found))
         return SeenBatch(draft, snapshot)
 
     def decide(self, seen: SeenBatch) -> Decision[Draft[BatchReleaseStatus]]:

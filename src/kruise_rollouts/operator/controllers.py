@@ -91,8 +91,8 @@ class Informers:
 def world_of(informers: Informers, api: Api) -> World:
     """What observe() sees."""
 
-    async def list_pods(ns: str, selector: LabelSelector) -> tuple[Pod, ...]:
-        return await list_objects(api, POD, ns, selector_of(selector), Pod)
+    async def list_pods(ns: str, selector: LabelSelector, *, cached: bool = False) -> tuple[Pod, ...]:
+        return await list_objects(api, POD, ns, selector_of(selector), Pod, cached=cached)
 
     return World(
         rollouts=informers.rollouts.cache,

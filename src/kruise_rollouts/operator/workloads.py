@@ -61,9 +61,9 @@ def find_workload(world: World, ns: str, ref: ObjectRef) -> Found:
     return Found(None, supported=False) if find is None else find(world, ns, ref.name)
 
 
-async def pods_of(world: World, ns: str, found: Found) -> tuple[Pod, ...]:
+async def pods_of(world: World, ns: str, found: Found, *, cached: bool = False) -> tuple[Pod, ...]:
     """The pods its selector matches; those of other owners among them."""
-    return () if found.selector is None else await world.list_pods(ns, found.selector)
+    return () if found.selector is None else await world.list_pods(ns, found.selector, cached=cached)
 
 
 def _deployment(world: World, ns: str, name: str) -> Found:

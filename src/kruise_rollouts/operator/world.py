@@ -6,17 +6,22 @@ controllers.py.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol
 
 from kruise_rollouts.api.apps import Deployment, LabelSelector, ReplicaSet
 from kruise_rollouts.api.core import Pod
 from kruise_rollouts.api.rollouts_v1beta1 import BatchRelease, Rollout
 from kruise_rollouts.runtime.cache import Cache
 
-# Pods of a namespace that a selector matches, read live; terminating and foreign ones included.
-ListPods: TypeAlias = Callable[[str, LabelSelector], Awaitable[tuple[Pod, ...]]]
+
+class ListPods(Protocol):
+    """Lists pods of a namespace that a selector matches; terminating and foreign ones included."""
+
+    async def __call__(self, ns: str, selector: LabelSelector, *, cached: bool = False) -> tuple[Pod, ...]:
+        """Read live, or as the API server has them in its cache."""
+        ...
+
 
 BY_OWNER = "owner"  # ReplicaSets by the uid of the object that controls them
 BY_WORKLOAD = "workload"  # Rollouts and BatchReleases by (namespace, group, kind, name) of their workloadRef

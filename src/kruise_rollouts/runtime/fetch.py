@@ -16,13 +16,20 @@ from .paging import PAGE, page_decoder
 T = TypeVar("T")
 
 
-async def list_objects(api: Api, kind: Kind, ns: str, selector: Selector, of: type[T]) -> tuple[T, ...]:
+async def list_objects(
+    api: Api, kind: Kind, ns: str, selector: Selector, of: type[T], *, cached: bool = False
+) -> tuple[T, ...]:
     """Objects of `kind` in `ns` ("": all namespaces) that `selector` matches, as `of`; read live, in pages.
+
+    `cached`: as the API server has them in memory, which may be old. Without that an API server with an etcd before
+    3.5.13, or before Kubernetes 1.31, reads all of the namespace from etcd to find a few.
 
     Raises ApiError, and msgspec.MsgspecError if one of them is no `of`.
     """
     read = page_decoder(of)
     params = {"labelSelector": str(selector), "limit": str(PAGE)}
+    if cached:
+        params["resourceVersion"] = "0"
     found: list[T] = []
     while True:
         page = read(await api.request("GET", kind.path(ns), params=params))
