@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kruise_rollouts.core.batch_counts import desired_now
 from kruise_rollouts.core.podlabels import LabelPlan, is_no_older, labelled_pods, missing_labels
 from kruise_rollouts.core.snapshot import BatchSnapshot
 from kruise_rollouts.core.workloads import Workload
@@ -17,8 +18,7 @@ def label_writes(seen: BatchSnapshot) -> tuple[Write, ...] | None:
         return None
     writes = missing_labels(seen.pods, _plan(seen, seen.workload))
     labelled = labelled_pods(seen.pods, plan.rollout_id) + len(writes)
-    batch = plan.batches[seen.release.status.canary_status.current_batch]
-    return writes if not seen.pods or labelled >= seen.workload.planned(batch.canary_replicas) else None
+    return writes if not seen.pods or labelled >= desired_now(seen.release, seen.workload) else None
 
 
 def shows_all(seen: BatchSnapshot) -> bool:

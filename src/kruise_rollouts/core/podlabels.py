@@ -11,7 +11,7 @@ from msgspec import Struct
 from kruise_rollouts.api.core import Pod
 from kruise_rollouts.api.int_or_percent import IntOrPercent
 from kruise_rollouts.api.keys import CONTROLLER_REVISION_HASH, POD_TEMPLATE_HASH, ROLLOUT_BATCH_ID, ROLLOUT_ID
-from kruise_rollouts.core.plan import increments
+from kruise_rollouts.core.plan import increments, planned_pods
 from kruise_rollouts.kube.effects import Patch, Write
 from kruise_rollouts.kube.objects import POD
 
@@ -64,7 +64,7 @@ def is_no_older(pods: tuple[Pod, ...], plan: LabelPlan, *, existing: int, ready:
     found = new_pods(pods, plan)
     if len(found) < existing or sum(p.is_ready for p in found) < ready:
         return False
-    before = sum(increments(plan.batches, plan.replicas, plan.current)[: plan.current])
+    before = planned_pods(plan.batches[plan.current - 1], plan.replicas) if plan.current > 0 else 0
     return not plan.rollout_id or labelled_pods(found, plan.rollout_id) >= before
 
 

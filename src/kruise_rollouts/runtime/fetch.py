@@ -21,7 +21,7 @@ async def list_objects(
 ) -> tuple[T, ...]:
     """Objects of `kind` in `ns` ("": all namespaces) that `selector` matches, as `of`; read live, in pages.
 
-    `cached`: as the API server has them in memory, which may be old. Without that an API server with an etcd before
+    `cached`: as the API server has them in memory, which may be old; in one answer. Without that an API server with an etcd before
     3.5.13, or before Kubernetes 1.31, reads all of the namespace from etcd to find a few.
 
     Raises ApiError, and msgspec.MsgspecError if one of them is no `of`.
