@@ -54,8 +54,6 @@ def decide_batch(seen: BatchSnapshot) -> Out:
 
 
 def _observed(seen: BatchSnapshot, status: BatchReleaseStatus) -> BatchReleaseStatus:
-    if not status.phase:
-        return status  # not begun
     plan = seen.release.spec.release_plan
     return replace(
         status,
@@ -388,8 +386,6 @@ def _by_phase(seen: BatchSnapshot) -> Out | None:
     row = PHASES.get(status.phase)
     if row is not None:
         return row.take(seen)
-    if not status.phase and seen.workload is not None and not seen.workload.state.settled:
-        return _stay(seen)  # in a moment one write claims it and begins the first batch
     told = f"phase {status.phase!r} is not one; the batches begin again"
     return Decision(_blank(status), notes=_invalid(seen, told) if status.phase else ())
 
