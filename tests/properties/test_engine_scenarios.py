@@ -167,6 +167,23 @@ def test_a_version_that_comes_in_the_moment_its_predecessor_gets_its_first_pod_c
     assert sizes(world) == {"web:1": 5, "web:2": 1}
 
 
+def test_a_version_that_comes_while_a_pod_just_made_is_not_heard_of_costs_none_that_serves() -> None:
+    world = native(9, 1, 0)
+    update(world, 2)
+    annotate(world, 1)
+    world.sync()
+    run_engine(world)
+    not_yet_heard_of = world.seen_replica_sets()
+    world.sync()
+    world.sync_replica_sets()
+    update(world, 3, rollingStyle="Partition", paused=True, partition=1)
+    world.sync()
+    seen = world.seen_deployment()  # the Deployment's watch is ahead of the ReplicaSets'
+    act(world, decide(DeploymentSnapshot(world.clock, seen, not_yet_heard_of, stored_status(seen))).writes)
+    world.sync()
+    assert sizes(world) == {"web:1": 9, "web:2": 1}
+
+
 def test_a_version_that_comes_past_admission_in_the_middle_of_a_move_waits_for_its_own_release() -> None:
     world = native(10, "25%", "25%")
     update(world, 2)

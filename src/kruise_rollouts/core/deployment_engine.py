@@ -178,7 +178,15 @@ def _stands_still(view: View) -> bool:
 
     Surge is counted from them: a pod that it adds in this very moment would be trimmed, or one that serves in its place.
     """
-    return is_settled(view.deployment) and _goes_no_further(view)
+    return is_settled(view.deployment) and _goes_no_further(view) and not _misses_pods(view)
+
+
+def _misses_pods(view: View) -> bool:
+    """Its controller counts pods that we have not heard of: the ReplicaSets' watch may be behind the Deployment's.
+
+    Or pods that are just going. A count that is right follows, whichever it is.
+    """
+    return view.deployment.status.replicas > view.existing
 
 
 def _goes_no_further(view: View) -> bool:
