@@ -88,9 +88,7 @@ class Steps:
             return
         for index in range(max(1, first), min(end, len(steps) + 1)):
             step = steps[index - 1]
-            alone = (step.get("pause") or {}).get("duration") == 0 or (
-                index == len(steps) and step["replicas"] == "100%"
-            )
+            alone = _is_without_pause(step) or (index == len(steps) and step["replicas"] == "100%")
             assert alone, (
                 f"step {index} of {len(steps)} was rushed through, and nobody approved: {was} -> {now}"
             )
@@ -142,6 +140,10 @@ def _is_moved_by_hand(old: Object, new: Object) -> bool:
     index = sub.get("currentStepIndex", 0)
     natural = index + 1 if index < count else -1
     return sub.get("nextStepIndex") != natural or index > count
+
+
+def _is_without_pause(step: Any) -> bool:
+    return (step.get("pause") or {}).get("duration") == 0
 
 
 def _has_waited(sub: Object, steps: list[Any], now: datetime) -> bool:
@@ -220,6 +222,8 @@ class Pods:
             self._granted = UNBOUNDED
         elif current and reason in IN_A_STEP:
             self._granted = max(self._granted, self._allowed(sub, _steps(rollout)))
+            if self._waits_for_nobody(deployment, sub, _steps(rollout)):
+                self._granted = max(self._granted, sub["currentStepIndex"] + 1)
 
     def _allowed(self, sub: Object, steps: list[Any]) -> int:
         """The step that this status lets the release have, 1-based."""
@@ -232,13 +236,22 @@ class Pods:
             allowed = max(allowed, following)
         return allowed
 
+    def _waits_for_nobody(self, deployment: Object, sub: Object, steps: list[Any]) -> bool:
+        """The step has its pods and no pause: a manager may die between what it asks for next and the status of it."""
+        index = sub.get("currentStepIndex", 0)
+        if not 1 <= index <= len(steps) or not _is_without_pause(steps[index - 1]):
+            return False
+        new = self._new(deployment)
+        ready = 0 if new is None else new.get("status", {}).get("readyReplicas", 0)
+        return bool(ready >= updated_limit(steps[index - 1]["replicas"], deployment["spec"]["replicas"]))
+
     def _check_steps(self, deployment: Object) -> None:
-        if self._granted >= UNBOUNDED:
-            return
         rollout = self._world.object("rollouts.kruise.io", "rollouts")
         notes = deployment["metadata"].get("annotations") or {}
         if rollout is None or "rollouts.kruise.io/in-progressing" not in notes:
             return
+        if self._granted > len(_steps(rollout)):
+            return  # after the last step all pods follow
         stable = deployment["metadata"].get("labels", {}).get("rollouts.kruise.io/stable-revision")
         new = self._new(deployment)
         if new is None or new["metadata"]["labels"].get(HASH) == stable:
@@ -264,7 +277,7 @@ class Pods:
         holds = ready >= replicas - unavailable and total <= replicas + surge
         if self._world.crowded:
             return  # two at once, with no election between them: nobody promises how many pods there are
-        if self._mess or not self._capacity:
+        if self._mess or not self._capacity or _moves_natively(deployment, pods, self._world.clock.now()):
             self._capacity = holds
             return
         assert ready >= replicas - unavailable, f"{ready} ready of {replicas}, {unavailable} may be missing"
@@ -290,9 +303,23 @@ def _limits(surge: Any, unavailable: Any, replicas: int) -> tuple[int, int]:
     return (more, fewer) if more or fewer else (0, 1)
 
 
+def _moves_natively(deployment: Object, pods: list[Object], now: datetime) -> bool:
+    """No release holds it, and pods are ready, but not for minReadySeconds: Kubernetes takes those for failed ones."""
+    if "rollouts.kruise.io/in-progressing" in (deployment["metadata"].get("annotations") or {}):
+        return False
+    settled = now - timedelta(seconds=deployment["spec"].get("minReadySeconds", 0))
+    return any(since > settled for pod in pods if (since := _ready_since(pod)) is not None)
+
+
 def _is_ready(pod: Object) -> bool:
+    return _ready_since(pod) is not None
+
+
+def _ready_since(pod: Object) -> datetime | None:
     conditions = pod.get("status", {}).get("conditions") or ()
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    times = (c["lastTransitionTime"] for c in conditions if c["type"] == "Ready" and c["status"] == "True")
+    found = next(times, None)
+    return None if found is None else datetime.fromisoformat(str(found))
 
 
 # --- reading a Rollout -------------------------------------------------------------------------------------------------

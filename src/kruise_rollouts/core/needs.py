@@ -25,9 +25,11 @@ def needs_pods(release: BatchRelease, workload: Workload | None, now: datetime) 
     batch = status.canary_status
     if batch.batch_state != BatchState.VERIFYING or not 0 <= batch.current_batch < len(plan.batches):
         return False
-    if workload.state.settled and is_enough(release, workload):
+    if not workload.state.settled:
+        return False  # what they are to be told against is about to change
+    if is_enough(release, workload):
         return plan.rollout_id != ""
-    if workload.state.settled and is_still_enough(release, workload):
+    if is_still_enough(release, workload):
         return False  # they are all ready, so none has a reason to tell
     condition = status.condition(ConditionType.PROGRESSING)
     since = condition.last_update_time if condition is not None else None
