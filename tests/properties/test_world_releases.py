@@ -52,6 +52,7 @@ SEEN = {
     "a pod too many goes when a third version comes in the moment the first move begins": 18,
     "more pods than allowed go when settings change in the moment the Rollout is deleted": 322,
     "pods of the next step come when those that failed go": 164,
+    "a release never ends when the Deployment's count of pods is the last that is heard of": 6508,
     "a Deployment stays paused that was disabled in the moment its first move begins": 35,
 }
 

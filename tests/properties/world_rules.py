@@ -112,7 +112,7 @@ class Steps:
         was, now = _sub(old), _sub(new)
         index = was.get("currentStepIndex", 0)
         before = old["status"].get("currentStepState", "")  # the mirror, which only we write
-        if before in EARLY and now.get("currentStepState") == before:
+        if before in EARLY and now.get("currentStepState") in EARLY and now.get("currentStepIndex") == index:
             self.count["early"] += 1  # before its pods were ready: said so, and ignored
             return
         self.count["left"] += 1

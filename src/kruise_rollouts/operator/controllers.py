@@ -210,12 +210,19 @@ class Controllers:
 
 
 def _shown_to_engine(deployment: Deployment | None) -> tuple[Hashable, ...]:
-    """What the engine looks at; the number of pods it learns from their ReplicaSets."""
+    """What the engine looks at; which pods are ready it learns from their ReplicaSets."""
     if deployment is None:
         return ()
-    meta = deployment.metadata
+    meta, status = deployment.metadata, deployment.status
     marks = frozenset(meta.labels.items())
-    return meta.uid, meta.generation, meta.deletion_timestamp, deployment.status.observed_generation, marks
+    return (
+        meta.uid,
+        meta.generation,
+        meta.deletion_timestamp,
+        status.observed_generation,
+        status.replicas,
+        marks,
+    )
 
 
 def _seconds_to_wait(old: ReplicaSet | None, new: ReplicaSet | None) -> float:
