@@ -53,6 +53,7 @@ SEEN = {
     "more pods than allowed go when settings change in the moment the Rollout is deleted": 322,
     "pods of the next step come when those that failed go": 164,
     "a release never ends when the Deployment's count of pods is the last that is heard of": 6508,
+    "a pod that serves goes when a third version comes while surge pods of the second are not ready": 5391,
     "a Deployment stays paused that was disabled in the moment its first move begins": 35,
 }
 

@@ -144,26 +144,22 @@ def _rest(view: View, message: str = "") -> Decision[ExtraStatus]:
 
 
 def _trims(view: View, surplus: int) -> list[Write]:
-    """Takes away old pods too many that are not ready, those of a superseded revision first.
+    """Takes away one of the old pods too many that is not ready, of a superseded revision first.
 
     A paused Deployment gives up pods of its largest ReplicaSet, which are the ones that serve; so this is the one case
-    in which a ReplicaSet is scaled here. For a moment its pods may be made up for: never with new ones, then.
+    in which a ReplicaSet is scaled here. Its controller may make up for the pod before the surge is lowered, never with
+    a new one, then, and always in the largest ReplicaSet. One at a time that very pod, not ready yet, is the one to go;
+    several would be shared out among all ReplicaSets.
     """
-    if view.revisions.new_pods > 0:
+    if view.revisions.new_pods > 0 or surplus == 0:
         return []
-    writes: list[Write] = []
-    left = surplus
-    for replica_set in reversed(view.revisions.old):
-        pods = min(left, _unready(replica_set))
-        if pods > 0:
-            body = {"spec": {"replicas": replica_set.replicas - pods}}
-            version = replica_set.metadata.resource_version
-            writes.append(Patch(_ref(replica_set), body, resource_version=version))
-            left -= pods
-    if writes:
-        spec = spec_patch(view.deployment, _resting(view, left))
-        writes.append(Patch(view.seen.ref, {"spec": spec}, basis=view.deployment.metadata.basis))
-    return writes
+    failed = next((r for r in reversed(view.revisions.old) if _unready(r) > 0), None)
+    if failed is None:
+        return []
+    version = failed.metadata.resource_version
+    fewer = Patch(_ref(failed), {"spec": {"replicas": failed.replicas - 1}}, resource_version=version)
+    spec = spec_patch(view.deployment, _resting(view, surplus - 1))
+    return [fewer, Patch(view.seen.ref, {"spec": spec}, basis=view.deployment.metadata.basis)]
 
 
 def _unready(replica_set: ReplicaSet) -> int:
