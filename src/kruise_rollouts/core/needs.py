@@ -26,7 +26,7 @@ def needs_pods(release: BatchRelease, workload: Workload | None, now: datetime) 
     if batch.batch_state != BatchState.VERIFYING or not 0 <= batch.current_batch < len(plan.batches):
         return False
     if not workload.state.settled:
-        return False  # what they are to be told against is about to change
+        return False  # the batch is judged, and people are told, when its controller has caught up
     if is_enough(release, workload):
         return plan.rollout_id != ""
     if is_still_enough(release, workload):
