@@ -11,6 +11,7 @@ from engine_driver import run_engine
 from native_model import Native, SimPod, native, template
 
 from kruise_rollouts.api.annotations import parse_extra_status
+from kruise_rollouts.api.apps import ReplicaSet
 from kruise_rollouts.api.keys import DEPLOYMENT_EXTRA_STATUS, DEPLOYMENT_STRATEGY, MAX_READY_SECONDS
 from kruise_rollouts.core.deployment_engine import decide
 from kruise_rollouts.core.deployment_view import DeploymentSnapshot, stored_status
@@ -150,36 +151,42 @@ def test_standing_still_after_going_back_half_way_makes_no_pods_for_those_that_n
     assert sizes(world) == {"web:1": 3, "web:2": 2, "web:3": 0}
 
 
-def test_a_version_that_comes_in_the_moment_its_predecessor_gets_its_first_pod_costs_none_that_serves() -> (
-    None
-):
-    world = native(5, 1, 0)
+def _a_first_move(replicas: int) -> Native:
+    """Let loose by the engine; the Deployment controller has yet to make the first pod."""
+    world = native(replicas, 1, 0)
     update(world, 2)
     annotate(world, 1)
     world.sync()
     run_engine(world)
+    return world
+
+
+def _decide_on_old_news(world: Native, replica_sets: tuple[ReplicaSet, ...]) -> None:
+    """One decision of an engine whose watch of ReplicaSets is behind that of the Deployment."""
+    seen = world.seen_deployment()
+    act(world, decide(DeploymentSnapshot(world.clock, seen, replica_sets, stored_status(seen))).writes)
+
+
+def test_a_version_that_comes_in_the_moment_its_predecessor_gets_its_first_pod_costs_none_that_serves() -> (
+    None
+):
+    world = _a_first_move(5)
     not_yet_known = world.seen_replica_sets()
     world.sync()
     update(world, 3, rollingStyle="Partition", paused=True, partition=1)
-    seen = world.seen_deployment()
-    act(world, decide(DeploymentSnapshot(world.clock, seen, not_yet_known, stored_status(seen))).writes)
+    _decide_on_old_news(world, not_yet_known)
     world.sync()
     assert sizes(world) == {"web:1": 5, "web:2": 1}
 
 
 def test_a_version_that_comes_while_a_pod_just_made_is_not_heard_of_costs_none_that_serves() -> None:
-    world = native(9, 1, 0)
-    update(world, 2)
-    annotate(world, 1)
-    world.sync()
-    run_engine(world)
+    world = _a_first_move(9)
     not_yet_heard_of = world.seen_replica_sets()
     world.sync()
     world.sync_replica_sets()
     update(world, 3, rollingStyle="Partition", paused=True, partition=1)
     world.sync()
-    seen = world.seen_deployment()  # the Deployment's watch is ahead of the ReplicaSets'
-    act(world, decide(DeploymentSnapshot(world.clock, seen, not_yet_heard_of, stored_status(seen))).writes)
+    _decide_on_old_news(world, not_yet_heard_of)
     world.sync()
     assert sizes(world) == {"web:1": 9, "web:2": 1}
 

@@ -221,16 +221,14 @@ class Pods:
         ):
             self._granted = UNBOUNDED
         elif current and reason in IN_A_STEP:
-            self._granted = max(self._granted, self._allowed(sub, _steps(rollout)))
-            if self._waits_for_nobody(deployment, sub, _steps(rollout)):
-                self._granted = max(self._granted, sub["currentStepIndex"] + 1)
+            self._granted = max(self._granted, self._allowed(deployment, sub, _steps(rollout)))
 
-    def _allowed(self, sub: Object, steps: list[Any]) -> int:
+    def _allowed(self, deployment: Object, sub: Object, steps: list[Any]) -> int:
         """The step that this status lets the release have, 1-based."""
         index, following = sub.get("currentStepIndex", 0), sub.get("nextStepIndex", 0)
         allowed = max(1, index) if index else 0
         natural = index + 1 if index < len(steps) else -1
-        if sub.get("currentStepState") == "StepReady":
+        if sub.get("currentStepState") == "StepReady" or self._waits_for_nobody(deployment, sub, steps):
             allowed = index + 1
         if following != natural and 1 <= following <= len(steps):
             allowed = max(allowed, following)
