@@ -72,9 +72,17 @@ class Stage:
             self.requests["list"] += 1
             return await list_objects(api, POD, ns, selector_of(selector), Pod, cached=cached)
 
+        async def refresh_rollout(ns: str, name: str) -> None:
+            raise AssertionError("there is no Rollout here")
+
         self.apply = apply
         world = World(
-            Cache(Rollout), Cache(BatchRelease), self.deployments.cache, self.replica_sets.cache, list_pods
+            Cache(Rollout),
+            Cache(BatchRelease),
+            self.deployments.cache,
+            self.replica_sets.cache,
+            list_pods,
+            refresh_rollout,
         )
         self.loop = Loop(DeploymentEngine(), world, apply=apply, tell=lambda note: None, clock=clock)
         self.changed = asyncio.Event()

@@ -109,6 +109,7 @@ class Stage:
             deployments=Cache(Deployment),
             replica_sets=Cache(ReplicaSet, {BY_OWNER: _owner_of}),
             list_pods=self._list_pods,
+            refresh_rollout=self._refresh_rollout,
         )
         for cache, names in (
             (self.world.rollouts, ("rollout", "batch")),
@@ -170,6 +171,9 @@ class Stage:
             return now
         shown, self.pods_before = self.pods_before if self.lags else now, now
         return shown
+
+    async def _refresh_rollout(self, ns: str, name: str) -> None:
+        self._deliver_ours(ROLLOUT_REF)
 
     # --- the API server ------------------------------------------------------------------------------------------------
 

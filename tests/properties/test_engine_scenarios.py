@@ -191,6 +191,48 @@ def test_a_version_that_comes_while_a_pod_just_made_is_not_heard_of_costs_none_t
     assert sizes(world) == {"web:1": 9, "web:2": 1}
 
 
+def test_pods_that_kubernetes_took_away_are_not_made_again_by_an_engine_that_has_yet_to_hear_of_it() -> None:
+    world = native(11, 1, 0)
+    of_version_1 = world.seen_replica_sets()[0]
+    update(world, 2)
+    annotate(world, 2)
+    rest(world)
+    update(world, 3, rollingStyle="Partition", paused=True, partition=2)
+    assert rest(world) == (11, 11, 0)
+    annotate(world, 2)
+    world.sync()
+    _decide_on_old_news(world, (of_version_1, *world.seen_replica_sets()[1:]))
+    world.sync()
+    assert sizes(world) == {"web:1": 9, "web:2": 2}
+
+
+def test_an_engine_that_has_yet_to_hear_of_the_new_pods_makes_no_more_of_them() -> None:
+    world = native(8, 2, "50%")
+    before = world.seen_replica_sets()
+    update(world, 2)
+    annotate(world, 7)
+    rest(world)
+    annotate(world, "80%")
+    world.sync()
+    _decide_on_old_news(world, before)
+    world.sync()
+    assert sizes(world) == {"web:1": 1, "web:2": 7}
+
+
+def test_a_smaller_surge_asked_for_in_mid_surge_costs_no_pod_that_serves_when_a_version_comes() -> None:
+    world = native(8, "25%", "25%")
+    update(world, 2)
+    annotate(world, 8)
+    rest(world, broken="web:2")
+    assert sizes(world) == {"web:1": 6, "web:2": 4}
+    annotate(world, 8, rollingUpdate={"maxSurge": 1, "maxUnavailable": "25%"})
+    world.sync()
+    run_engine(world)
+    update(world, 3, rollingStyle="Partition", paused=True, partition=8)
+    world.sync()
+    assert sizes(world) == {"web:1": 6, "web:2": 4}
+
+
 def test_a_version_that_comes_past_admission_in_the_middle_of_a_move_waits_for_its_own_release() -> None:
     world = native(10, "25%", "25%")
     update(world, 2)
@@ -369,6 +411,14 @@ def test_an_annotation_that_cannot_be_read_stops_everything_and_is_told_once(tex
     assert status is not None and status.message == note.message
     annotate(world, "50%")
     assert rest(world) == (10, 10, 5)
+
+
+def test_garbage_in_what_the_engine_keeps_does_not_stay_when_nothing_is_driven() -> None:
+    world = native(5, 1, 1)
+    world.change(world.deployment, {"metadata": {"annotations": {DEPLOYMENT_EXTRA_STATUS: '{"not": json'}}})
+    assert rest(world) == (5, 5, 5)
+    assert DEPLOYMENT_EXTRA_STATUS not in world.deployment["metadata"]["annotations"]
+    assert not world.spec["paused"]
 
 
 @pytest.mark.parametrize("numbers", [{"maxSurge": "lots"}, {"maxUnavailable": -1, "maxSurge": 1}])

@@ -404,6 +404,17 @@ def test_a_step_whose_pods_are_ready_for_too_short_a_time_says_so() -> None:
     )
 
 
+def test_a_plan_that_was_changed_with_the_version_is_followed_though_the_version_is_heard_of_first() -> None:
+    stage = a_healthy(9, [a_step("100%")])
+    stage.lags = True
+    stage.edit_rollout({"strategy": {"canary": {"steps": [a_step(1), a_step("100%")]}}})
+    stage.set_image(2)
+    stage._deliver("Deployment")
+    stage.reconcile("rollout")
+    batches = stage.objects[RELEASE_REF]["spec"]["releasePlan"]["batches"]
+    assert [b["canaryReplicas"] for b in batches] == [1, "100%"]
+
+
 # --- the end of a Rollout ------------------------------------------------------------------------------------------------
 
 

@@ -54,6 +54,9 @@ SEEN = {
     "pods of the next step come when those that failed go": 164,
     "a release never ends when the Deployment's count of pods is the last that is heard of": 6508,
     "a pod that serves goes when a third version comes while surge pods of the second are not ready": 5391,
+    "pods that Kubernetes took back are made again when a version comes and their end is heard of late": 8396,
+    "a pod that serves goes when settings ask for less surge than there is and a version comes": 6629,
+    "pods of the next step come from a manager that has not heard of the new pods": 7546,
     "a Deployment stays paused that was disabled in the moment its first move begins": 35,
 }
 

@@ -16,6 +16,8 @@ from tests.scenarios.random_release import Act
 from tests.scenarios.stage import Object
 from world_stage import World
 
+from kruise_rollouts.api.annotations import parse_partition_strategy
+from kruise_rollouts.api.keys import DEPLOYMENT_STRATEGY, DESIRED_REPLICAS
 from kruise_rollouts.core.plan import updated_limit
 from kruise_rollouts.core.revision import template_hash
 
@@ -168,11 +170,14 @@ class Pods:
         self._revision = ""
         self._capacity = False  # whether the limits held at the last commit: only then we may be blamed
         self._limits: list[tuple[Any, Any]] = [(world.story.surge, world.story.unavailable)]
+        self._min_ready = world.story.min_ready  # the longest that the person ever asked for
         self._mess = 0  # acts under way that take pods away themselves
+        self._spreading = False  # Kubernetes shares out a change of replicas, whichever pods are ready
 
     def acts(self, act: Act) -> None:
         if act.name == "settings":
             self._limits.append(act.value[0])  # either may be in effect until the release ends
+            self._min_ready = max(self._min_ready, act.value[1])
         deployment = self._world.object("apps", "deployments")
         if act.name == "plan" and deployment is not None and self._granted < UNBOUNDED:
             self._spared = max(self._spared, self._limit(deployment))  # what was granted stays so
@@ -201,12 +206,17 @@ class Pods:
         revision = _revision(deployment)
         if revision != self._revision:
             self._revision, self._granted, self._spared = revision, 0, self._new_pods(deployment)
+            self._spared = max(self._spared, _given_before(deployment, revision))
+            if self._spared and old is not None and not _is_held(old) and not old["spec"].get("paused"):
+                # Paused in the middle of a native update: Kubernetes fills its surge up, in proportion.
+                surge = max(_limits(s, u, old["spec"]["replicas"])[0] for s, u in self._limits)
+                self._spared += -(-self._spared * surge // max(1, old["spec"]["replicas"])) + 1
         if old is not None and old["spec"]["replicas"] != deployment["spec"]["replicas"]:
             before, now = old["spec"]["replicas"], deployment["spec"]["replicas"]
             pods = self._new_pods(deployment)  # Kubernetes grows and shrinks all revisions in proportion
             grown = -(-pods * now // max(1, before)) + 2 if before else now
             self._spared = max(self._spared, pods, grown)
-            self._capacity = False
+            self._spreading = True
 
     def _grant(self, deployment: Object) -> None:
         rollout = self._world.object("rollouts.kruise.io", "rollouts")
@@ -271,20 +281,49 @@ class Pods:
         surge, unavailable = max(s for s, _ in limits), max(u for _, u in limits)
         pods = [p for p in self._world.objects("", "pods") if not p["metadata"].get("deletionTimestamp")]
         ready = sum(_is_ready(p) for p in pods)
-        total = sum(r["spec"]["replicas"] for r in self._world.objects("apps", "replicasets"))
+        total = sum(r["spec"]["replicas"] for r in self._sets())
         holds = ready >= replicas - unavailable and total <= replicas + surge
         if self._world.crowded:
             return  # two at once, with no election between them: nobody promises how many pods there are
-        if self._mess or not self._capacity or _moves_natively(deployment, pods, self._world.clock.now()):
+        if self._take_for_failed(deployment, pods):
+            self._capacity = False
+            return
+        if self._mess or self._spreading or not self._capacity:
+            self._spreading = self._spreading and not self._is_spread(deployment, pods)
             self._capacity = holds
             return
         assert ready >= replicas - unavailable, f"{ready} ready of {replicas}, {unavailable} may be missing"
         assert total <= replicas + surge, f"{total} pods for {replicas}, {surge} more are allowed"
 
+    def _is_spread(self, deployment: Object, pods: list[Object]) -> bool:
+        status, active = deployment.get("status", {}), [r for r in self._sets() if r["spec"]["replicas"]]
+        noted = {r["metadata"].get("annotations", {}).get(DESIRED_REPLICAS) for r in active}
+        return (
+            status.get("observedGeneration") == deployment["metadata"]["generation"]
+            and noted <= {str(deployment["spec"]["replicas"])}
+            and len(pods) == sum(r["spec"]["replicas"] for r in active)
+        )
+
+    def _take_for_failed(self, deployment: Object, pods: list[Object]) -> bool:
+        """Whether pods that are ready may go: not for minReadySeconds yet, they count as failed in Kubernetes.
+
+        Of the new revision they are safe while a release holds it.
+        """
+        settled = self._world.clock.now() - timedelta(seconds=self._min_ready + 1)  # times are whole seconds
+        young = [p for p in pods if (since := _ready_since(p)) is not None and since > settled]
+        if self._min_ready == 0:
+            return False
+        if not _is_held(deployment):
+            return bool(young)
+        new = self._new(deployment)
+        return any(new is None or _owner(p) != new["metadata"]["uid"] for p in young)
+
     def _new(self, deployment: Object) -> Object | None:
         revision = _revision(deployment)
-        found = self._world.objects("apps", "replicasets")
-        return next((r for r in found if _revision(r) == revision), None)
+        return next((r for r in self._sets() if _revision(r) == revision), None)
+
+    def _sets(self) -> list[Object]:
+        return self._world.objects("apps", "replicasets")
 
     def _new_pods(self, deployment: Object) -> int:
         new = self._new(deployment)
@@ -295,18 +334,30 @@ def _revision(workload: Object) -> str:
     return template_hash(msgspec.Raw(msgspec.json.encode(workload["spec"]["template"])))
 
 
+def _given_before(deployment: Object, revision: str) -> int:
+    """New pods that a release may have whose revision went and came back before anybody saw."""
+    strategy = parse_partition_strategy(
+        (deployment["metadata"].get("annotations") or {}).get(DEPLOYMENT_STRATEGY)
+    )
+    if strategy is None or strategy.revision != revision:
+        return 0
+    return updated_limit(strategy.partition, deployment["spec"]["replicas"])
+
+
 def _limits(surge: Any, unavailable: Any, replicas: int) -> tuple[int, int]:
     more = surge if isinstance(surge, int) else math.ceil(int(surge[:-1]) * replicas / 100)
     fewer = unavailable if isinstance(unavailable, int) else int(unavailable[:-1]) * replicas // 100
     return (more, fewer) if more or fewer else (0, 1)
 
 
-def _moves_natively(deployment: Object, pods: list[Object], now: datetime) -> bool:
-    """No release holds it, and pods are ready, but not for minReadySeconds: Kubernetes takes those for failed ones."""
-    if "rollouts.kruise.io/in-progressing" in (deployment["metadata"].get("annotations") or {}):
-        return False
-    settled = now - timedelta(seconds=deployment["spec"].get("minReadySeconds", 0))
-    return any(since > settled for pod in pods if (since := _ready_since(pod)) is not None)
+def _is_held(deployment: Object) -> bool:
+    return "rollouts.kruise.io/in-progressing" in (deployment["metadata"].get("annotations") or {})
+
+
+def _owner(pod: Object) -> str:
+    return next(
+        (str(o["uid"]) for o in pod["metadata"].get("ownerReferences", ()) if o.get("controller")), ""
+    )
 
 
 def _is_ready(pod: Object) -> bool:

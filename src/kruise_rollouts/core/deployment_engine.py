@@ -42,7 +42,7 @@ from .deployment_view import (
     stored_status,
     strategy_of,
 )
-from .plan import slack
+from .plan import Slack, slack
 from .revision import template_hash
 from .settings import (
     Settings,
@@ -174,15 +174,23 @@ def _stands_still(view: View) -> bool:
 
     Surge is counted from them: a pod that it adds in this very moment would be trimmed, or one that serves in its place.
     """
-    return is_settled(view.deployment) and _goes_no_further(view) and not _misses_pods(view)
+    return is_settled(view.deployment) and _goes_no_further(view) and not _is_behind(view)
 
 
-def _misses_pods(view: View) -> bool:
-    """Its controller counts pods that we have not heard of: the ReplicaSets' watch may be behind the Deployment's.
+def _is_behind(view: View) -> bool:
+    """Its controller knows of other pods than we do: the ReplicaSets' watch may be behind the Deployment's.
 
-    Or pods that are just going. A count that is right follows, whichever it is.
+    Or some are just going. News follows, whichever it is.
     """
-    return view.deployment.status.replicas > view.existing
+    return (
+        view.deployment.status.replicas > view.existing
+        or _has_more_new_pods(view)
+        or (view.deployment.spec.paused and view.existing > view.total + _surge_in_force(view))
+    )
+
+
+def _has_more_new_pods(view: View) -> bool:
+    return view.deployment.status.updated_replicas > view.revisions.new_pods
 
 
 def _goes_no_further(view: View) -> bool:
@@ -216,13 +224,13 @@ def _move(view: View, target: int) -> Decision[ExtraStatus]:
         return _prepare(view)
     available, wake_at = _available(view)
     bound = _bound(view, target, available)
-    if not is_settled(view.deployment) or _counts_too_many(view):
+    if not is_settled(view.deployment) or _counts_too_many(view) or _has_more_new_pods(view):
         # The last bound has yet to take effect: until then it may be drawn closer, not extended.
         in_force = _in_force(view)
         waits = Decision(view.seen.status, wake_at=wake_at)
         if in_force is None:
             return waits
-        bound = closer(bound, in_force, view.allowed)
+        bound = closer(bound, in_force, _slack(view))
         if bound == in_force and not _is_reached(view, in_force):
             return waits
     if bound is None:
@@ -246,7 +254,25 @@ def _is_reached(view: View, bound: Bound) -> bool:
 def _bound(view: View, target: int, available: int) -> Bound | None:
     pods = Pods(view.total, view.revisions.old_pods, _kept_back(view), available)
     in_force = _in_force(view)
-    return bound_of(target, pods, view.allowed, 0 if in_force is None else in_force.unavailable)
+    return bound_of(target, pods, _slack(view), 0 if in_force is None else in_force.unavailable)
+
+
+def _slack(view: View) -> Slack:
+    """The person's numbers. Where they ask for less surge than there is, it stays: a pause would have it trimmed."""
+    there = min(view.existing - view.total, _surge_in_force(view))
+    return view.allowed if there <= view.allowed.surge else replace(view.allowed, surge=there)
+
+
+def _surge_in_force(view: View) -> int:
+    """Pods above replicas that the Deployment controller leaves alone."""
+    found = _spec_slack(view)
+    return max(0, view.existing - view.total) if found is None else found.surge
+
+
+def _spec_slack(view: View) -> Slack | None:
+    """What the Deployment's spec says now; None if it does not roll."""
+    now = view.deployment.spec.strategy.rolling_update
+    return None if now is None else slack(now.max_surge, now.max_unavailable, view.total)
 
 
 def _kept_back(view: View) -> int:
@@ -257,10 +283,7 @@ def _kept_back(view: View) -> int:
 
 def _in_force(view: View) -> Bound | None:
     """What the present move allows; None at rest."""
-    now = view.deployment.spec.strategy.rolling_update
-    if not is_moving(view.deployment) or now is None:
-        return None
-    found = slack(now.max_surge, now.max_unavailable, view.total)
+    found = _spec_slack(view) if is_moving(view.deployment) else None
     return None if found is None else Bound(found.unavailable, found.surge)
 
 
@@ -352,8 +375,10 @@ def _prepare(view: View) -> Decision[ExtraStatus]:
 
 def _give_back(seen: DeploymentSnapshot) -> Decision[ExtraStatus]:
     """Somebody took the strategy away: the person's own settings again. It stands still until it is resumed."""
-    if seen.status.original is None:
-        return Decision(seen.status)
+    if seen.status.original is None and seen.deployment.spec.min_ready_seconds != MAX_READY_SECONDS:
+        # Nothing of the person's is in it, nor is anything of ours in the spec.
+        left = {"metadata": {"annotations": {DEPLOYMENT_EXTRA_STATUS: None}}}
+        return Decision(ExtraStatus(), (Patch(seen.ref, left, basis=seen.deployment.metadata.basis),))
     view = look(seen, PartitionStrategy())
     body = {
         "metadata": {"annotations": {DEPLOYMENT_EXTRA_STATUS: None}},

@@ -94,12 +94,18 @@ def world_of(informers: Informers, api: Api) -> World:
     async def list_pods(ns: str, selector: LabelSelector, *, cached: bool = False) -> tuple[Pod, ...]:
         return await list_objects(api, POD, ns, selector_of(selector), Pod, cached=cached)
 
+    async def refresh_rollout(ns: str, name: str) -> None:
+        found = await get_object(api, ROLLOUT, ns, name, Rollout)
+        if found is not None:
+            informers.rollouts.cache.put(found)
+
     return World(
         rollouts=informers.rollouts.cache,
         batch_releases=informers.releases.cache,
         deployments=informers.deployments.cache,
         replica_sets=informers.replica_sets.cache,
         list_pods=list_pods,
+        refresh_rollout=refresh_rollout,
     )
 
 
@@ -221,6 +227,7 @@ def _shown_to_engine(deployment: Deployment | None) -> tuple[Hashable, ...]:
         meta.deletion_timestamp,
         status.observed_generation,
         status.replicas,
+        status.updated_replicas,
         marks,
     )
 

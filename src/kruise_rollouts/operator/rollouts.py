@@ -12,6 +12,7 @@ from kruise_rollouts.api.rollouts_v1beta1 import Rollout, RolloutStatus, style_o
 from kruise_rollouts.core.rollout import decide_rollout
 from kruise_rollouts.core.snapshot import Draft, Gates, RolloutSnapshot
 from kruise_rollouts.core.strategies import STRATEGIES
+from kruise_rollouts.core.workloads import Workload
 from kruise_rollouts.kube.effects import Decision, Patch
 from kruise_rollouts.operator.drafts import draft_of, status_write
 from kruise_rollouts.operator.workloads import find_workload
@@ -42,9 +43,15 @@ class RolloutController:
         rollout = world.rollouts.get(*key)
         if rollout is None or _is_let_go(rollout):
             return None
+        found = find_workload(world, key[0], rollout.spec.workload_ref)
+        if _is_to_begin(rollout.status if pending is None else pending.status, found.workload):
+            # Both may have come in one `kubectl apply`, and the watch of Rollouts be behind: a plan that is no longer
+            # so could let all pods go.
+            await world.refresh_rollout(*key)
+            rollout = world.rollouts.get(*key) or rollout
+            found = find_workload(world, key[0], rollout.spec.workload_ref)
         draft = draft_of(pending, rollout.status, rollout.metadata.resource_version)
-        ref, style = rollout.spec.workload_ref, style_of(rollout.spec)
-        found = find_workload(world, key[0], ref)
+        style = style_of(rollout.spec)
         snapshot = RolloutSnapshot(
             now=now,
             rollout=replace(rollout, status=draft.status),
@@ -74,6 +81,13 @@ def _is_let_go(rollout: Rollout) -> bool:
     """Being deleted, and nothing of ours keeps it any more."""
     meta = rollout.metadata
     return meta.deletion_timestamp is not None and ROLLOUT_FINALIZER not in meta.finalizers
+
+
+def _is_to_begin(status: RolloutStatus, workload: Workload | None) -> bool:
+    """Whether the workload is held with a revision that no step has been decided for."""
+    if workload is None or not workload.state.is_in_progress:
+        return False
+    return status.active is None or status.active.updated_revision != workload.state.update_revision
 
 
 def _rival(rollout: Rollout, world: World) -> str:

@@ -23,6 +23,12 @@ class ListPods(Protocol):
         ...
 
 
+class Refresh(Protocol):
+    """Reads an object live, so that the cache has no older one."""
+
+    async def __call__(self, ns: str, name: str) -> None: ...
+
+
 BY_OWNER = "owner"  # ReplicaSets by the uid of the object that controls them
 BY_WORKLOAD = "workload"  # Rollouts and BatchReleases by (namespace, group, kind, name) of their workloadRef
 
@@ -36,3 +42,4 @@ class World:
     deployments: Cache[Deployment]
     replica_sets: Cache[ReplicaSet]  # index BY_OWNER
     list_pods: ListPods
+    refresh_rollout: Refresh
