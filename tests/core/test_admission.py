@@ -473,6 +473,15 @@ def test_settings_written_during_a_release_are_in_effect_at_its_end(old: Obj) ->
     )
 
 
+def test_settings_written_during_a_release_outlive_a_strategy_that_is_garbled_by_hand() -> None:
+    new = moving()
+    wanted = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "50%", "maxUnavailable": 0}}
+    new["spec"] |= {"strategy": wanted}
+    admitted, _ = going_on(moving(), new)
+    annotations_of(admitted)[keys.DEPLOYMENT_STRATEGY] = '{"not": json'
+    assert at_the_end(admitted)["strategy"] == wanted
+
+
 def test_a_setting_that_happens_to_equal_ours_is_not_missed_if_it_was_applied() -> None:
     new = resting()
     applied = {"spec": {"strategy": {"rollingUpdate": {"maxSurge": 0}}}}

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterable
 from typing import Any
 
-from release_stage import a_step
+from release_stage import KINDS, a_step
 from test_releases import play
 
 from kruise_rollouts.runtime.controller import FoldLimit
@@ -42,6 +42,7 @@ def a_life(number: int) -> dict[str, Any]:
         "lags": rng.random() < 0.5,
         "seed": number,
         "min_ready": rng.choice((0, 0, 0, 30)),
+        "slow": rng.choice(("", "", *KINDS)),
     }
 
 

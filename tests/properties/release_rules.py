@@ -48,6 +48,10 @@ class Rules:
         self.capacity = False
         now = self._new_pods()  # Kubernetes grows and shrinks all revisions in proportion
         self.spared = max(self.spared, now, -(-now * wanted // max(1, before)) + 2)
+        native = self.stage.native
+        if now and not native.spec["paused"]:
+            # In the middle of a move what rounding leaves over goes to one revision, all of it.
+            self.spared = max(self.spared, wanted + native.surge())
 
     # --- rules -------------------------------------------------------------------------------------------------------
 

@@ -74,6 +74,7 @@ class Stage:
         self.min_ready = min_ready  # seconds, as the person applied it
         self.webhook = webhook
         self.lags = False  # True: changes reach the caches late and in any order
+        self.slow = ""  # the kind that is heard of last, most of the time; "": each as late as the others
         self.pods_before: tuple[Pod, ...] = ()  # as they were when they were last listed from a cache
         self.ready_seconds: dict[int, float | None] = {}  # by version of the image; None: never ready
         self.labels: dict[str, dict[str, str]] = {}  # of pods
@@ -376,6 +377,8 @@ class Stage:
     def step(self) -> bool:
         """One of the things that can happen now, by chance; False if there is none."""
         options = [*self.queue, *sorted(self.late)]
+        if self.slow in self.late and self.chance.random() < 0.9:
+            options.remove(self.slow)
         if options:
             choice = self.chance.choice(options)
             if choice in self.late:
@@ -386,7 +389,12 @@ class Stage:
             if self.chance.random() < 0.5:
                 self._native()
             return True
-        return self._native()
+        if self._native():
+            return True
+        if self.late:
+            self._deliver(self.slow)
+            return True
+        return False
 
     def _native(self) -> bool:
         before = self.native.version

@@ -56,7 +56,8 @@ FAULTS: Faults = {
 
 # Ready pods fail after old ones have gone: too narrow a path to be found by chance in a short time.
 RELAPSE: list[Action] = [
-    ("partition", 5), ("native",), ("engine", None), ("native",), ("sets",), ("ready", 0), ("ready", 0), ("ready", 0),
+    ("partition", 5), ("native",), ("engine", None), ("native",), ("sets",), ("native",),
+    ("ready", 0), ("ready", 0), ("ready", 0),
     ("engine", None), ("native",), ("native",), ("sets",), ("native",), ("unready", 9), ("unready", 8), ("unready", 7),
     ("engine", None), ("native",),
 ]  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from release_rules import Rules, stage_status
-from release_stage import RELEASE_REF, ROLLOUT_REF, Stage, a_step
+from release_stage import KINDS, RELEASE_REF, ROLLOUT_REF, Stage, a_step
 
 OURS = ("rollouts.kruise.io/", "batchrelease.rollouts.kruise.io/")
 KEPT = "rollouts.kruise.io/workload-type"
@@ -152,6 +152,7 @@ a_run = given(
     lags=st.booleans(),
     seed=st.integers(0, 10**6),
     min_ready=st.sampled_from([0, 0, 0, 30]),
+    slow=st.sampled_from(["", "", *KINDS]),
 )
 
 
@@ -176,10 +177,11 @@ def play(
     lags: bool,
     seed: int,
     min_ready: int = 0,
+    slow: str = "",
 ) -> None:
-    """One run; `acts`: each with the number of things that happen before it."""
+    """One run; `acts`: each with the number of things that happen before it. `slow`: see Stage."""
     stage, rules = a_stage(replicas, plan, limits, seed, min_ready)
-    stage.lags = lags
+    stage.lags, stage.slow = lags, slow if lags else ""
     perform(stage, rules, "image", 2)
     image = 2
     for (act, value), steps in acts:

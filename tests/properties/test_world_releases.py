@@ -57,6 +57,8 @@ SEEN = {
     "pods that Kubernetes took back are made again when a version comes and their end is heard of late": 8396,
     "a pod that serves goes when settings ask for less surge than there is and a version comes": 6629,
     "pods of the next step come from a manager that has not heard of the new pods": 7546,
+    "surge is filled up by a manager whose news of the ReplicaSets is old": 10864,
+    "settings written during a release are lost with a strategy that is garbled by hand": 11972,
     "a Deployment stays paused that was disabled in the moment its first move begins": 35,
 }
 

@@ -181,6 +181,10 @@ class Pods:
         deployment = self._world.object("apps", "deployments")
         if act.name == "plan" and deployment is not None and self._granted < UNBOUNDED:
             self._spared = max(self._spared, self._limit(deployment))  # what was granted stays so
+        if act.name == "resume by hand":
+            self._limits.append(
+                (0, 1)
+            )  # what a Deployment at rest says, where the person's own is no unavailable
         if act.name in ("scale", "delete pods", "resume by hand"):
             self._mess += 1
             self._capacity = False

@@ -178,19 +178,14 @@ def _stands_still(view: View) -> bool:
 
 
 def _is_behind(view: View) -> bool:
-    """Its controller knows of other pods than we do: the ReplicaSets' watch may be behind the Deployment's.
+    """The Deployment's controller counts other pods than its ReplicaSets show: one of the watches may be behind.
 
-    Or some are just going. News follows, whichever it is.
+    Or some are just coming or going. News follows, whichever it is.
     """
-    return (
-        view.deployment.status.replicas > view.existing
-        or _has_more_new_pods(view)
-        or (view.deployment.spec.paused and view.existing > view.total + _surge_in_force(view))
-    )
-
-
-def _has_more_new_pods(view: View) -> bool:
-    return view.deployment.status.updated_replicas > view.revisions.new_pods
+    counted, new = view.deployment.status, view.revisions.new
+    shown = sum(r.status.replicas for r in view.sets)
+    shown_new = 0 if new is None else new.status.replicas
+    return (counted.replicas, counted.updated_replicas) != (shown, shown_new)
 
 
 def _goes_no_further(view: View) -> bool:
@@ -224,7 +219,7 @@ def _move(view: View, target: int) -> Decision[ExtraStatus]:
         return _prepare(view)
     available, wake_at = _available(view)
     bound = _bound(view, target, available)
-    if not is_settled(view.deployment) or _counts_too_many(view) or _has_more_new_pods(view):
+    if not is_settled(view.deployment) or _counts_too_many(view) or _is_behind(view):
         # The last bound has yet to take effect: until then it may be drawn closer, not extended.
         in_force = _in_force(view)
         waits = Decision(view.seen.status, wake_at=wake_at)

@@ -53,11 +53,13 @@ def wishes_of(old: Deployment, new: Deployment) -> Wishes | None:
     if problem:
         return Wishes({}, {}, (), problem)
     annotations: dict[str, str | None] = {}
+    full = replace(wanted, max_surge=rolling.max_surge, max_unavailable=rolling.max_unavailable)
     if blue_green is not None:
-        full = replace(wanted, max_surge=rolling.max_surge, max_unavailable=rolling.max_unavailable)
         annotations[keys.ORIGINAL_DEPLOYMENT_STRATEGY] = encode(full)
     else:
-        annotations[keys.DEPLOYMENT_EXTRA_STATUS] = encode(replace(status, original=wanted))
+        # In the strategy as well, if there is one: but that may be lost, or be garbled by hand.
+        kept = wanted if changed.keys().isdisjoint(("maxSurge", "maxUnavailable")) else full
+        annotations[keys.DEPLOYMENT_EXTRA_STATUS] = encode(replace(status, original=kept))
     if strategy is not None:
         annotations[keys.DEPLOYMENT_STRATEGY] = encode(replace(strategy, rolling_update=rolling))
     was = _flat(saved, own_rolling_update(strategy, saved))
