@@ -129,6 +129,20 @@ def test_kruise_rollout_tells_mistakes_in_words(
     assert "Traceback" not in seen.err
 
 
+def test_a_manager_outside_of_the_cluster_does_not_take_the_webhooks_from_where_they_are_reached(
+    plain: Cluster, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("WEBHOOK_HOST", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    crd = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/rollouts.rollouts.kruise.io"
+    before = plain.request("GET", crd)["spec"]["conversion"]
+    assert kruise_rollout.main(["manager", "--kubeconfig", str(plain.kubeconfig)]) == 1
+    url = before["webhook"]["clientConfig"]["url"].removesuffix("/convert")
+    said = capsys.readouterr().err
+    assert f"webhooks are called at {url}" in said and "start it with WEBHOOK_HOST=" in said
+    assert plain.request("GET", crd)["spec"]["conversion"] == before
+
+
 def test_without_any_configuration_the_message_says_where_it_was_looked_for(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

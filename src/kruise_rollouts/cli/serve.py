@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import socket
 import sys
 import uuid
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from kruise_rollouts.kube.errors import ApiError, NotFound, Unauthorized, Unavailable
 from kruise_rollouts.kube.objects import NAMESPACE, ROLLOUT
 from kruise_rollouts.operator.assembly import Assembly
-from kruise_rollouts.operator.install import NotInstalled
+from kruise_rollouts.operator.install import NotInstalled, webhook_url
 from kruise_rollouts.operator.levels import show_levels
 from kruise_rollouts.operator.options import LEASE_NAME, Options, WebhookOptions
 from kruise_rollouts.operator.trust import Trust
@@ -57,6 +59,7 @@ async def serve(flags: Serving) -> None:
         metrics = Metrics()
         async with HttpApi(connection, on_answer=metrics.requested) as api:
             await _installed(api)
+            await _reached(api, flags.options)
             await _serve(api, flags.options, metrics)
     except Unauthorized as error:
         raise refusal(
@@ -99,6 +102,22 @@ async def _installed(api: HttpApi) -> None:
     except ApiError as error:
         if error.code != 500:  # the stored objects may need our own conversion webhook to be read
             raise
+
+
+async def _reached(api: HttpApi, options: Options) -> None:
+    """Raises NotInstalled if this process, in no pod, would turn the API server away from where it is reached."""
+    if options.webhook.host or "KUBERNETES_SERVICE_HOST" in os.environ:
+        return
+    url = await webhook_url(api)
+    if not url:
+        return
+    where = urlsplit(url)
+    raise NotInstalled(
+        f"webhooks are called at {url}, and this manager would have them called through the Service "
+        f"{options.namespace}/{options.webhook.service}, which leads to pods only: start it with "
+        f"WEBHOOK_HOST={where.hostname} WEBHOOK_PORT={where.port or 443}, or, for a manager in the cluster, run "
+        "`kruise-rollout install` without --webhook-url"
+    )
 
 
 async def _serve(api: HttpApi, options: Options, metrics: Metrics) -> None:

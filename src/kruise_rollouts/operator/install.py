@@ -128,6 +128,16 @@ async def ensure(api: Api, target: Target) -> None:
         raise NotInstalled(f"{', '.join(missing)} {are} not there: run `kruise-rollout install`")
 
 
+async def webhook_url(api: Api) -> str:
+    """The "https://host:port" at which the API server calls our webhooks; "" if through a Service, or not at all."""
+    try:
+        crd: Json = msgspec.json.decode(await api.request("GET", CRD.path("", CONVERTED[0])))
+    except NotFound:
+        return ""
+    webhook = crd["spec"].get("conversion", {}).get("webhook") or {}
+    return str((webhook.get("clientConfig") or {}).get("url") or "").removesuffix(CONVERT_PATH)
+
+
 def _reachable(obj: JsonObject, target: Target) -> JsonObject:
     """The configuration `obj` with our way of being reached in every entry, the rules untouched."""
     made = copy.deepcopy(obj)
