@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from native_model import template
 from release_stage import RELEASE_REF, ROLLOUT_REF, Stage, a_step
 
+from kruise_rollouts.api.rollouts_v1beta1 import Rollout
 from kruise_rollouts.core.snapshot import Gates
 from kruise_rollouts.kube.effects import JsonObject, Patch, Write
 
@@ -413,6 +415,23 @@ def test_a_plan_that_was_changed_with_the_version_is_followed_though_the_version
     stage.reconcile("rollout")
     batches = stage.objects[RELEASE_REF]["spec"]["releasePlan"]["batches"]
     assert [b["canaryReplicas"] for b in batches] == [1, "100%"]
+
+
+def test_a_manager_with_old_news_of_rollout_and_deployment_takes_nothing_of_the_release_away() -> None:
+    stage = a_healthy()
+    old = msgspec.convert(stage.objects[ROLLOUT_REF], Rollout), stage.native.seen_deployment()
+    stage.set_image(2)
+    stage.finish()
+    stage.lags = True
+    stage._forget()
+    stage.world.rollouts.put(old[0])
+    stage.world.deployments.put(old[1])
+    stage._deliver("ReplicaSet")
+    stage._deliver("BatchRelease")
+    stage.writes.clear()
+    stage.reconcile("rollout")
+    assert [w for w in stage.writes if w.ref == RELEASE_REF] == []
+    assert where(stage) == ("Progressing", 1, "StepPaused") and pods(stage) == {"v1": 8, "v2": 2}
 
 
 # --- the end of a Rollout ------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """How a status is stored: a merge patch of the fields that changed, never over what a person wrote meanwhile.
 
-A person approves and jumps by writing the status. A write of ours that touches those fields carries the
-resourceVersion of the object it was decided on, so it fails if somebody was faster; any other field is ours alone.
+A person approves and jumps by writing the status. A write of ours that touches those fields, or takes the object to
+another state, carries the resourceVersion of the object it was decided on, so it fails if somebody was faster.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from kruise_rollouts.core.snapshot import Draft
 from kruise_rollouts.kube.effects import Json, JsonObject, Patch, Ref
+from kruise_rollouts.kube.errors import Conflict
 from kruise_rollouts.kube.patch import merge_diff
 
 StatusT = TypeVar("StatusT", bound=Struct)
@@ -22,13 +23,13 @@ def draft_of(pending: Draft[StatusT] | None, stored: StatusT, resource_version: 
     """The draft to decide on: a new one of what is stored, or `pending` carried on.
 
     Our own writes to the object's metadata raise its version and leave the status as it was: then the draft follows.
-    If the status itself is another one, the draft keeps its version and storing it will be refused.
+    Raises Conflict if the status itself is another one by now: what was decided so far was decided on old news.
     """
     if pending is None:
         return Draft(stored, resource_version, stored)
     if pending.stored == stored:
         return msgspec.structs.replace(pending, resource_version=resource_version)
-    return pending
+    raise Conflict("the status has been changed while it was decided on")
 
 
 def status_write(ref: Ref, draft: Draft[StatusT], guarded: frozenset[str]) -> Patch | None:

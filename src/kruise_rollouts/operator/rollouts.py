@@ -19,7 +19,8 @@ from kruise_rollouts.operator.workloads import find_workload
 from kruise_rollouts.operator.world import BY_WORKLOAD, World
 from kruise_rollouts.runtime.controller import Key
 
-PERSONS_FIELDS = frozenset({"currentStepState", "nextStepIndex"})
+# Those that people write; and what another manager, before us or beside us, may have gone on with.
+GUARDED = frozenset({"currentStepState", "nextStepIndex", "phase", "conditions"})
 # A sub-status that appears or goes as a whole takes what a person wrote in it along.
 SUB_STATUSES = frozenset({"canaryStatus", "blueGreenStatus"})
 
@@ -74,7 +75,7 @@ class RolloutController:
 
 def _guarded(draft: Draft[RolloutStatus]) -> frozenset[str]:
     replaced = (draft.stored.active is None) != (draft.status.active is None)
-    return PERSONS_FIELDS | SUB_STATUSES if replaced else PERSONS_FIELDS
+    return GUARDED | SUB_STATUSES if replaced else GUARDED
 
 
 def _is_let_go(rollout: Rollout) -> bool:

@@ -110,7 +110,10 @@ class PartitionedDeployment(Struct, frozen=True):
         return self._patch(body)
 
     def hold(self, rollout: str, stable: str = "") -> tuple[Write, ...]:
-        """Marks the release; pauses it too, unless the engine already decides when pods move."""
+        """Marks the release; pauses it too, unless the engine already decides when pods move.
+
+        Refused if decided on an old template: another revision would be noted as the stable one.
+        """
         meta, body = self.deployment.metadata, _Body()
         if parse_in_progressing(meta.annotations.get(IN_PROGRESSING)) is None:
             body.annotations[IN_PROGRESSING] = encode(InProgressing(rollout))
@@ -120,7 +123,7 @@ class PartitionedDeployment(Struct, frozen=True):
             body.labels |= {} if noted is None else {STABLE_REVISION: hash_label(noted)}
         if DEPLOYMENT_STRATEGY not in meta.annotations and not self.deployment.spec.paused:
             body.spec["paused"] = True
-        return self._patch(body)
+        return self._patch(body, guarded=True)
 
     def planned(self, batch: IntOrPercent) -> int:
         return updated_limit(batch, self.deployment.replicas)
