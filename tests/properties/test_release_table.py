@@ -162,7 +162,7 @@ stopped        1:8v1+2v2    2:5v1+5v2    healthy:10v2 1:8v1+2v2    1:7v1+3v2    
 paused         z1:8v1+2v2   z1:8v1+2v2   z1:8v1+2v2   z1:8v1+2v2   z1:8v1+2v2   z1:8v1+2v2   z1:8v1+2v2   off:10v2  gone:10v2 z1:16v1+4v2  z1:3v1+1v2  z1:8v1+2v2    healthy:10v1 healthy:10v1
 moving         2:5v1+5v2    2:5v1+5v2    2:5v1+5v2    1:5v1+5v2    2:4v1+6v2    2:5v1+5v2    z2:5v1+5v2   off:10v2  gone:10v2 2:10v1+10v2  2:2v1+2v2   1:8v1+2v3     healthy:10v1 healthy:10v1
 stopped_at_2   2:5v1+5v2    healthy:10v2 2:5v1+5v2    1:5v1+5v2    2:4v1+6v2    2:5v1+5v2    z2:5v1+5v2   off:10v2  gone:10v2 2:10v1+10v2  2:2v1+2v2   1:5v1+3v2+2v3 healthy:10v1 healthy:10v1
-finalising     healthy:10v2 healthy:10v2 healthy:10v2 healthy:10v2 healthy:10v2 healthy:10v2 healthy:10v2 off:10v2  gone:10v2 healthy:20v2 healthy:4v2 1:8v2+2v3     1:5v1+5v2    1:5v1+5v2
+finalising     healthy:10v2 healthy:10v2 healthy:10v2 healthy:10v2 healthy:10v2 healthy:10v2 healthy:10v2 off:10v2  gone:10v2 healthy:20v2 healthy:4v2 1:8v2+2v3     1:2v1+8v2    1:2v1+8v2
 cancelling     healthy:10v1 healthy:10v1 healthy:10v1 healthy:10v1 healthy:10v1 healthy:10v1 healthy:10v1 off:10v1  gone:10v1 healthy:20v1 healthy:4v1 1:8v1+2v3     healthy:10v1 healthy:10v1
 rejected       0:10v1       1:8v1+2v2    healthy:10v2 0:10v1       0:10v1       0:10v1       z0:10v1      off:10v2  gone:10v2 0:20v1       0:4v1       1:8v1+2v3     healthy:10v1 healthy:10v1
 disabling      off:10v2     off:10v2     off:10v2     off:10v2     off:10v2     off:10v2     off:10v2     off:10v2  gone:10v2 off:20v2     off:4v2     off:10v3      off:10v1     off:10v1

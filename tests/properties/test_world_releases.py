@@ -58,6 +58,8 @@ SEEN = {
     "a pod that serves goes when settings ask for less surge than there is and a version comes": 6629,
     "pods of the next step come from a manager that has not heard of the new pods": 7546,
     "surge is filled up by a manager whose news of the ReplicaSets is old": 10864,
+    "a release begins anew by a manager whose Rollout and Deployment are old news": 12079,
+    "the version before is let loose when it is put back in the moment its successor is done": 12461,
     "settings written during a release are lost with a strategy that is garbled by hand": 11972,
     "a Deployment stays paused that was disabled in the moment its first move begins": 35,
 }

@@ -173,6 +173,7 @@ class Pods:
         self._min_ready = world.story.min_ready  # the longest that the person ever asked for
         self._mess = 0  # acts under way that take pods away themselves
         self._spreading = False  # Kubernetes shares out a change of replicas, whichever pods are ready
+        self._bound: Object = {}  # spec.strategy as it was then
 
     def acts(self, act: Act) -> None:
         if act.name == "settings":
@@ -181,7 +182,7 @@ class Pods:
         deployment = self._world.object("apps", "deployments")
         if act.name == "plan" and deployment is not None and self._granted < UNBOUNDED:
             self._spared = max(self._spared, self._limit(deployment))  # what was granted stays so
-        if act.name == "resume by hand":
+        if act.name in ("resume by hand", "replace"):
             self._limits.append(
                 (0, 1)
             )  # what a Deployment at rest says, where the person's own is no unavailable
@@ -220,7 +221,7 @@ class Pods:
             pods = self._new_pods(deployment)  # Kubernetes grows and shrinks all revisions in proportion
             grown = -(-pods * now // max(1, before)) + 2 if before else now
             self._spared = max(self._spared, pods, grown)
-            self._spreading = True
+            self._spreading, self._bound = True, deployment["spec"]["strategy"]
 
     def _grant(self, deployment: Object) -> None:
         rollout = self._world.object("rollouts.kruise.io", "rollouts")
@@ -300,10 +301,12 @@ class Pods:
         assert total <= replicas + surge, f"{total} pods for {replicas}, {surge} more are allowed"
 
     def _is_spread(self, deployment: Object, pods: list[Object]) -> bool:
+        """And a move goes on in a bound that knows of it."""
         status, active = deployment.get("status", {}), [r for r in self._sets() if r["spec"]["replicas"]]
         noted = {r["metadata"].get("annotations", {}).get(DESIRED_REPLICAS) for r in active}
         return (
-            status.get("observedGeneration") == deployment["metadata"]["generation"]
+            (deployment["spec"].get("paused", False) or deployment["spec"]["strategy"] != self._bound)
+            and status.get("observedGeneration") == deployment["metadata"]["generation"]
             and noted <= {str(deployment["spec"]["replicas"])}
             and len(pods) == sum(r["spec"]["replicas"] for r in active)
         )

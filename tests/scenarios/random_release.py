@@ -290,10 +290,14 @@ class Person:
         )
 
     async def garble(self, mark: str) -> None:
-        body = {"metadata": {"annotations": {mark: '{"not": json'}}}
-        found = await self.stage.find(DEPLOYMENT, NAME)
-        if found is not None and mark in (found["metadata"].get("annotations") or {}):
-            await self._try(lambda: self.stage.patch(DEPLOYMENT, NAME, body))
+        async def write() -> None:
+            found = await self.stage.find(DEPLOYMENT, NAME)
+            if found is not None and mark in (found["metadata"].get("annotations") or {}):
+                await self.stage.patch(
+                    DEPLOYMENT, NAME, {"metadata": {"annotations": {mark: '{"not": json'}}}
+                )
+
+        await self._try(write)
 
     async def delete_pods(self, count: int) -> None:
         pods = sorted(await self.stage.pods(), key=lambda p: str(p["metadata"]["name"]))

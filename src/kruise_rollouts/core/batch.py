@@ -110,8 +110,12 @@ def _how(seen: BatchSnapshot) -> Ending:
     """What becomes of the workload."""
     plan = seen.release.spec.release_plan
     kept = seen.gates.keep_workload_paused_on_rollout_deletion
-    if seen.owner_goes_on and (plan.batch_partition is not None or _is_overtaken(seen)):
+    if seen.owner_goes_on and plan.batch_partition is not None:
         return Ending.HANDED_OVER  # the owner goes on with another BatchRelease, or a person does
+    if seen.owner_goes_on and _is_overtaken(seen):
+        # To resume it would let a revision loose that its Rollout did not finish for.
+        done = plan.finalizing_policy == FinalizingPolicy.WAIT_RESUME
+        return Ending.SUCCEEDED if done else Ending.HANDED_OVER
     # A workload that a person rolled back must get there; the gate is about releases that were broken off.
     if kept and plan.finalizing_policy != FinalizingPolicy.WAIT_RESUME and not _is_rolled_back(seen):
         return Ending.PAUSED
@@ -119,12 +123,12 @@ def _how(seen: BatchSnapshot) -> Ending:
 
 
 def _is_overtaken(seen: BatchSnapshot) -> bool:
-    """The workload has a revision that its Rollout did not finish for. To resume it would let that one loose."""
-    if seen.workload is None or seen.release.metadata.controller is None or _is_rolled_back(seen):
+    """The workload has another revision than the one that its Rollout finished, or broke off, this release for."""
+    if seen.workload is None or seen.release.metadata.controller is None:
         return False
-    # A Rollout that goes on breaks a release off for a rollback only, and this is none any more.
-    broken_off = seen.release.spec.release_plan.finalizing_policy != FinalizingPolicy.WAIT_RESUME
-    return broken_off or seen.release.status.update_revision != seen.workload.state.update_revision
+    if seen.release.spec.release_plan.finalizing_policy == FinalizingPolicy.WAIT_RESUME:
+        return seen.release.status.update_revision != seen.workload.state.update_revision
+    return not _is_rolled_back(seen)  # a Rollout that goes on breaks a release off for a rollback only
 
 
 def _is_rolled_back(seen: BatchSnapshot) -> bool:

@@ -24,7 +24,7 @@ def give_back(workload: Workload, ending: Ending) -> tuple[Write, ...] | None:
     if ending is Ending.RESUMED and state.hides_pods:
         return workload.stop() or None
     writes = workload.release(ending)
-    if ending is Ending.HANDED_OVER or not state.is_in_progress:
+    if ending in (Ending.HANDED_OVER, Ending.SUCCEEDED) or not state.is_in_progress:
         return writes
     own = next((w for w in writes if isinstance(w, Patch) and w.ref == state.ref), None)
     if own is None:

@@ -50,6 +50,7 @@ class Ending(StrEnum):
     RESUMED = "Resumed"  # the person's own settings, moving freely
     PAUSED = "Paused"  # the person's own settings, standing still
     HANDED_OVER = "HandedOver"  # as it is; the next BatchRelease claims it
+    SUCCEEDED = "Succeeded"  # the same, and the next release sets out from what this one brought
 
 
 class Workload(Protocol):

@@ -177,6 +177,10 @@ class PartitionedDeployment(Struct, frozen=True):
         if ending is Ending.HANDED_OVER:
             body.annotations = {k: v for k, v in body.annotations.items() if k == CONTROL_INFO}
             return self._patch(body)
+        if ending is Ending.SUCCEEDED:
+            body.annotations = {k: v for k, v in body.annotations.items() if k == CONTROL_INFO}
+            body.labels |= self._next_stable()
+            return self._patch(body, guarded=True)
         body.labels |= dict.fromkeys(
             (k for k in (ADVANCED_DEPLOYMENT, STABLE_REVISION) if k in meta.labels), None
         )
@@ -192,6 +196,15 @@ class PartitionedDeployment(Struct, frozen=True):
     @property
     def _revisions(self) -> Revisions:
         return revisions_of(self.deployment, self.replica_sets)
+
+    def _next_stable(self) -> dict[str, str]:
+        """The label for a release that sets out from the revision that the engine was last told to bring."""
+        brought = "" if self._strategy is None else self._strategy.revision
+        old = self._revisions.old
+        found = next((r for r in old if brought and template_hash(r.spec.template) == brought), None)
+        label = "" if found is None else hash_label(found)
+        same = label in ("", self.deployment.metadata.labels.get(STABLE_REVISION))
+        return {} if same else {STABLE_REVISION: label}
 
     def _stable_revision(self, revisions: Revisions) -> str:
         """What admission noted; without a release, the only revision there is."""
