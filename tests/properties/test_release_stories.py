@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import msgspec
 import pytest
 from native_model import template
-from release_stage import RELEASE_REF, ROLLOUT_REF, Stage, a_step
+from release_stage import RELEASE_REF, ROLLOUT_REF, Stage, a_rollout, a_step
+from test_releases import given_back
 
 from kruise_rollouts.api.rollouts_v1beta1 import Rollout
 from kruise_rollouts.core.snapshot import Gates
@@ -490,6 +492,23 @@ def test_a_workload_that_is_gone_is_said_and_one_that_comes_back_is_taken_up() -
     assert condition(stage, "Stalled")["reason"] == "WorkloadNotFound"
     assert RELEASE_REF not in stage.objects
     assert told(stage, "there is no Deployment web in this namespace")
+
+
+def test_a_workload_that_is_bound_for_a_batch_release_that_is_no_more_is_given_back() -> None:
+    stage = a_release()
+    left = copy.deepcopy(stage.native.deployment)
+    del left["metadata"]["annotations"]["rollouts.kruise.io/in-progressing"]
+    stage.delete_rollout()
+    stage.finish()
+    stage.native.deployment |= {"spec": left["spec"]}
+    stage.native.deployment["metadata"] |= {k: left["metadata"][k] for k in ("annotations", "labels")}
+    stage.native._touch(stage.native.deployment)
+    stage.create(ROLLOUT_REF, a_rollout(THREE_STEPS))
+    stage.act(lambda: None)
+    stage.finish()
+    assert stage.status["phase"] == "Healthy" and pods(stage) == {"v2": 10}
+    given_back(stage, ("25%", "25%"), 2)
+    assert told(stage, "for a BatchRelease that is no more")
 
 
 # --- trouble -------------------------------------------------------------------------------------------------------------

@@ -26,13 +26,14 @@ from kruise_rollouts.api.rollouts_v1beta1 import Condition, RolloutStatus
 from kruise_rollouts.core.child_release import rollout_id
 from kruise_rollouts.core.conditions import STALLED, set_condition, without
 from kruise_rollouts.core.finalise import finalise
-from kruise_rollouts.core.marks import look_again
+from kruise_rollouts.core.marks import give_back, look_again
 from kruise_rollouts.core.outcomes import Out, move, seen_with, stay, tell, with_progress, with_sub
 from kruise_rollouts.core.problems import Problem, problem_of, with_stalled
 from kruise_rollouts.core.replan import plan_hash
 from kruise_rollouts.core.rolling import fresh_sub, is_ending, is_same_revision, progress, unmarked
 from kruise_rollouts.core.snapshot import Reason, RolloutSnapshot
 from kruise_rollouts.core.tasks import is_ours
+from kruise_rollouts.core.workloads import Ending
 from kruise_rollouts.kube.effects import Delete, JsonObject, Patch
 
 P = RolloutPhase
@@ -237,9 +238,15 @@ def _tidied(seen: RolloutSnapshot) -> Out | None:
     goes on: only people may let it out of its steps.
     """
     release = seen.own_release
+    assert seen.workload is not None
+    if seen.is_orphaned:
+        writes = give_back(seen.workload, Ending.RESUMED) or ()
+        told = "the workload was still held for a BatchRelease that is no more; it is given back"
+        return replace(
+            stay(seen, *writes), notes=tell(seen, told, reason="Reclaimed", type_="Warning") if writes else ()
+        )
     if release is None or release.metadata.deletion_timestamp is not None:
         return None
-    assert seen.workload is not None
     is_over = release.status.phase == ReleasePhase.COMPLETED
     if not is_over and release.spec.release_plan.batch_partition is None:
         return stay(seen)

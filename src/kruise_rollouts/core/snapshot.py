@@ -86,6 +86,7 @@ class RolloutSnapshot(Struct, frozen=True):
     supported: bool = True  # False: no adapter for this kind of workload
     release: BatchRelease | None = None  # of the Rollout's own name, whoever owns it
     rival: str = ""  # an older Rollout that refers to the same workload
+    is_orphaned: bool = False  # the workload is claimed by a BatchRelease that is no more
     gates: Gates = Gates()
 
     @property

@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kruise_rollouts.api.keys import ROLLOUT_FINALIZER, RolloutPhase
-from kruise_rollouts.api.rollouts_v1beta1 import Rollout, RolloutStatus, style_of
+from kruise_rollouts.api.rollouts_v1beta1 import BatchRelease, Rollout, RolloutStatus, style_of
 from kruise_rollouts.core.rollout import decide_rollout
 from kruise_rollouts.core.snapshot import Draft, Gates, RolloutSnapshot
 from kruise_rollouts.core.strategies import STRATEGIES
@@ -53,14 +53,16 @@ class RolloutController:
             found = find_workload(world, key[0], rollout.spec.workload_ref)
         draft = draft_of(pending, rollout.status, rollout.metadata.resource_version)
         style = style_of(rollout.spec)
+        release = world.batch_releases.get(*key)
         snapshot = RolloutSnapshot(
             now=now,
             rollout=replace(rollout, status=draft.status),
             strategy=STRATEGIES.get(style) if style is not None else None,
             workload=found.workload,
             supported=found.supported,
-            release=world.batch_releases.get(*key),
+            release=release,
             rival=_rival(rollout, world),
+            is_orphaned=_is_orphaned(found.workload, release, key[0], world),
             gates=self._gates,
         )
         return SeenRollout(draft, snapshot)
@@ -89,6 +91,13 @@ def _is_to_begin(status: RolloutStatus, workload: Workload | None) -> bool:
     if workload is None or not workload.state.is_in_progress:
         return False
     return status.active is None or status.active.updated_revision != workload.state.update_revision
+
+
+def _is_orphaned(workload: Workload | None, release: BatchRelease | None, ns: str, world: World) -> bool:
+    claimed_by = "" if workload is None else workload.state.claimed_by
+    if claimed_by == "" or (release is not None and release.metadata.uid == claimed_by):
+        return False
+    return all(r.metadata.uid != claimed_by for r in world.batch_releases.items(ns))
 
 
 def _rival(rollout: Rollout, world: World) -> str:
