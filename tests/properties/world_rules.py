@@ -287,7 +287,8 @@ class Pods:
         pods = [p for p in self._world.objects("", "pods") if not p["metadata"].get("deletionTimestamp")]
         ready = sum(_is_ready(p) for p in pods)
         total = sum(r["spec"]["replicas"] for r in self._sets())
-        holds = ready >= replicas - unavailable and total <= replicas + surge
+        are_going = len(pods) > total
+        holds = ready >= replicas - unavailable and total <= replicas + surge and not are_going
         if self._world.crowded:
             return  # two at once, with no election between them: nobody promises how many pods there are
         if self._take_for_failed(deployment, pods):

@@ -43,7 +43,7 @@ from .deployment_view import (
     strategy_of,
 )
 from .plan import Slack, slack
-from .revision import template_hash
+from .revision import is_controlled, template_hash
 from .settings import (
     Settings,
     at_rest,
@@ -183,7 +183,7 @@ def _is_behind(view: View) -> bool:
     Or some are just coming or going. News follows, whichever it is.
     """
     counted, new = view.deployment.status, view.revisions.new
-    shown = sum(r.status.replicas for r in view.sets)
+    shown = sum(r.status.replicas for r in view.seen.replica_sets if is_controlled(r, view.deployment))
     shown_new = 0 if new is None else new.status.replicas
     return (counted.replicas, counted.updated_replicas) != (shown, shown_new)
 

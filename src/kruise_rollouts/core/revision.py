@@ -81,14 +81,15 @@ def revisions_of(deployment: Deployment, replica_sets: tuple[ReplicaSet, ...]) -
     return Revisions(new, stable, tuple(r for r in old if r is not stable))
 
 
-def is_owned(replica_set: ReplicaSet, deployment: Deployment) -> bool:
-    """True if `deployment`, this incarnation, controls `replica_set` and it is not being deleted."""
+def is_controlled(replica_set: ReplicaSet, deployment: Deployment) -> bool:
+    """True if `deployment`, this incarnation, counts the pods of `replica_set`: until it is gone."""
     owner = replica_set.metadata.controller
-    return (
-        owner is not None
-        and owner.uid == deployment.metadata.uid
-        and replica_set.metadata.deletion_timestamp is None
-    )
+    return owner is not None and owner.uid == deployment.metadata.uid
+
+
+def is_owned(replica_set: ReplicaSet, deployment: Deployment) -> bool:
+    """True if `deployment` controls `replica_set` and it is not being deleted."""
+    return is_controlled(replica_set, deployment) and replica_set.metadata.deletion_timestamp is None
 
 
 def hash_label(replica_set: ReplicaSet) -> str:

@@ -174,13 +174,11 @@ class PartitionedDeployment(Struct, frozen=True):
     def release(self, ending: Ending) -> tuple[Write, ...]:
         meta, body = self.deployment.metadata, _Body()
         body.annotations |= dict.fromkeys((k for k in _OURS if k in meta.annotations), None)
-        if ending is Ending.HANDED_OVER:
+        if ending in (Ending.HANDED_OVER, Ending.SUCCEEDED):
             body.annotations = {k: v for k, v in body.annotations.items() if k == CONTROL_INFO}
-            return self._patch(body)
-        if ending is Ending.SUCCEEDED:
-            body.annotations = {k: v for k, v in body.annotations.items() if k == CONTROL_INFO}
-            body.labels |= self._next_stable()
-            return self._patch(body, guarded=True)
+            if ending is Ending.SUCCEEDED:
+                body.labels |= self._next_stable()
+            return self._patch(body, guarded=ending is Ending.SUCCEEDED)
         body.labels |= dict.fromkeys(
             (k for k in (ADVANCED_DEPLOYMENT, STABLE_REVISION) if k in meta.labels), None
         )
