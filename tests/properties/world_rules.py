@@ -22,6 +22,7 @@ from kruise_rollouts.core.plan import updated_limit
 from kruise_rollouts.core.revision import template_hash
 
 UNBOUNDED = 10**6
+LATEST = 2.0  # seconds after which a manager has heard of anything
 IN_A_STEP = ("InRolling", "Paused")
 ENDING = ("Finalising", "Cancelling", "Completed")
 EARLY = ("BeforeStepUpgrade", "StepUpgrade")
@@ -171,6 +172,7 @@ class Pods:
         self._capacity = False  # whether the limits held at the last commit: only then we may be blamed
         self._limits: list[tuple[Any, Any]] = [(world.story.surge, world.story.unavailable)]
         self._min_ready = world.story.min_ready  # the longest that the person ever asked for
+        self._unheard = 0.0  # until then a manager may not have heard which pods were deleted by hand
         self._mess = 0  # acts under way that take pods away themselves
         self._spreading = False  # Kubernetes shares out a change of replicas, whichever pods are ready
         self._bound: Object = {}  # spec.strategy as it was then
@@ -194,6 +196,8 @@ class Pods:
         if act.name in ("scale", "delete pods", "resume by hand"):
             self._mess -= 1
             self._capacity = False
+        if act.name == "delete pods":
+            self._unheard = self._world.clock.mono() + LATEST
 
     def look(self, plural: str, old: Object | None, new: Object | None) -> None:
         deployment = self._world.object("apps", "deployments")
@@ -287,11 +291,12 @@ class Pods:
         pods = [p for p in self._world.objects("", "pods") if not p["metadata"].get("deletionTimestamp")]
         ready = sum(_is_ready(p) for p in pods)
         total = sum(r["spec"]["replicas"] for r in self._sets())
-        are_going = len(pods) > total
+        have = Counter(_owner(p) for p in pods)
+        are_going = any(have[r["metadata"]["uid"]] > r["spec"]["replicas"] for r in self._sets())
         holds = ready >= replicas - unavailable and total <= replicas + surge and not are_going
         if self._world.crowded:
             return  # two at once, with no election between them: nobody promises how many pods there are
-        if self._take_for_failed(deployment, pods):
+        if self._take_for_failed(deployment, pods) or self._world.clock.mono() < self._unheard:
             self._capacity = False
             return
         if self._mess or self._spreading or not self._capacity:
