@@ -12,9 +12,15 @@ from native_model import Native, SimPod, native, template
 
 from kruise_rollouts.api.annotations import parse_extra_status
 from kruise_rollouts.api.apps import ReplicaSet
-from kruise_rollouts.api.keys import DEPLOYMENT_EXTRA_STATUS, DEPLOYMENT_STRATEGY, MAX_READY_SECONDS
+from kruise_rollouts.api.keys import (
+    DEPLOYMENT_EXTRA_STATUS,
+    DEPLOYMENT_STRATEGY,
+    MAX_READY_SECONDS,
+    STABLE_REVISION,
+)
 from kruise_rollouts.core.deployment_engine import decide
 from kruise_rollouts.core.deployment_view import DeploymentSnapshot, stored_status
+from kruise_rollouts.core.revision import hash_label
 from kruise_rollouts.core.workloads import Ending
 from kruise_rollouts.core.workloads.deployment import PartitionedDeployment
 from kruise_rollouts.kube.effects import Note, Write
@@ -231,6 +237,49 @@ def test_a_smaller_surge_asked_for_in_mid_surge_costs_no_pod_that_serves_when_a_
     update(world, 3, rollingStyle="Partition", paused=True, partition=8)
     world.sync()
     assert sizes(world) == {"web:1": 6, "web:2": 4}
+
+
+def test_a_new_pod_that_is_on_its_way_out_lets_no_old_one_go() -> None:
+    world = native(5, 1, 0)
+    update(world, 2)
+    annotate(world, 2)
+    rest(world)
+    world.change(world.deployment, {"spec": {"replicas": 1}})
+    world.sync()
+    annotate(world, 1)
+    new = world.new()
+    assert new is not None
+    with_the_pods = new["status"]
+    world.sync_replica_sets()
+    new["status"] = with_the_pods
+    world.sync()
+    run_engine(world)
+    world.sync()
+    assert sizes(world) == {"web:1": 1, "web:2": 1}
+
+
+def test_pods_that_serve_outlive_those_too_many_that_never_started_though_they_are_to_go_first() -> None:
+    world = native(6, "100%", 0)
+    update(world, 2)
+    annotate(world, 6)
+    world.sync()
+    run_engine(world)
+    world.sync()
+    world.sync_replica_sets()
+    world.sync()
+    serving = [world.pods_of(name)[:pods] for name, pods in zip(world.replica_sets, (2, 4), strict=True)]
+    for pod in world.pods.values():
+        pod.ready_since = world.now if any(pod in some for some in serving) else None
+    world.sync_replica_sets()
+    world.sync()
+    stable = {STABLE_REVISION: hash_label(world.seen_replica_sets()[1])}
+    world.change(world.deployment, {"metadata": {"labels": stable}})
+    update(world, 3, rollingStyle="Partition", partition=4)
+    for _ in range(60):
+        run_engine(world)
+        world.sync()
+        world.sync_replica_sets()
+        assert sum(p.ready_since is not None for p in world.pods.values()) >= 6
 
 
 def test_a_version_that_comes_past_admission_in_the_middle_of_a_move_waits_for_its_own_release() -> None:

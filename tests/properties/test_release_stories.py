@@ -436,6 +436,27 @@ def test_a_manager_with_old_news_of_rollout_and_deployment_takes_nothing_of_the_
     assert where(stage) == ("Progressing", 1, "StepPaused") and pods(stage) == {"v1": 8, "v2": 2}
 
 
+def test_a_manager_that_dies_when_the_workload_is_given_back_does_not_hold_it_again() -> None:
+    stage = a_healthy(10, [a_step("20%", 5)])
+    stage.set_image(2)
+    stage.finish(until=lambda s: where(s)[2] == "StepPaused")
+    stored = copy.deepcopy(stage.objects[ROLLOUT_REF]["status"])
+    stage.finish(
+        until=lambda s: not s.native.spec["paused"] and not s.native.deployment["metadata"]["annotations"]
+    )
+    stage.objects[ROLLOUT_REF]["status"] = stored
+    stage.patch(ROLLOUT_REF, {"metadata": {"annotations": {"note": "touched"}}})
+    stage._forget()
+    stage._publish()
+    stage.checks.append(not_held)
+    stage.finish()
+    assert stage.status["phase"] == "Healthy" and pods(stage) == {"v2": 10}
+
+
+def not_held(stage: Stage) -> None:
+    assert not stage.native.spec["paused"]
+
+
 # --- the end of a Rollout ------------------------------------------------------------------------------------------------
 
 

@@ -60,6 +60,8 @@ SEEN = {
     "surge is filled up by a manager whose news of the ReplicaSets is old": 10864,
     "a release begins anew by a manager whose Rollout and Deployment are old news": 12079,
     "the version before is let loose when it is put back in the moment its successor is done": 12461,
+    "the last old pod goes for a new one that is on its way out": 17162,
+    "pods that serve go for those too many that never started when a version comes in a native update": 17709,
     "settings written during a release are lost with a strategy that is garbled by hand": 11972,
     "a Deployment stays paused that was disabled in the moment its first move begins": 35,
 }

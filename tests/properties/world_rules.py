@@ -121,7 +121,9 @@ class Steps:
         self.count["left"] += 1
         if _is_moved_by_hand(old, new):
             return
-        on = now.get("currentStepIndex") == index + 1 or now.get("currentStepState") == "Completed"
+        steps, reached = _steps(new), now.get("currentStepIndex", 0)
+        alone = all(_is_without_pause(step) for step in steps[index : reached - 1])  # those between
+        on = (reached > index and alone) or now.get("currentStepState") == "Completed"
         assert on, f"the approval of step {index} was lost: {was} -> {now}"
 
 
@@ -216,10 +218,13 @@ class Pods:
         if revision != self._revision:
             self._revision, self._granted, self._spared = revision, 0, self._new_pods(deployment)
             self._spared = max(self._spared, _given_before(deployment, revision))
-            if self._spared and old is not None and not _is_held(old) and not old["spec"].get("paused"):
-                # Paused in the middle of a native update: Kubernetes fills its surge up, in proportion.
+            several = sum(r["spec"]["replicas"] > 0 for r in self._sets()) > 1
+            if several and old is not None and not _is_held(old) and not old["spec"].get("paused"):
+                # Paused in the middle of a native update: Kubernetes fills its surge up, or trims, in proportion.
+                self._spreading, self._bound = True, {}
                 surge = max(_limits(s, u, old["spec"]["replicas"])[0] for s, u in self._limits)
-                self._spared += -(-self._spared * surge // max(1, old["spec"]["replicas"])) + 1
+                if self._spared:
+                    self._spared += -(-self._spared * surge // max(1, old["spec"]["replicas"])) + 1
         if old is not None and old["spec"]["replicas"] != deployment["spec"]["replicas"]:
             before, now = old["spec"]["replicas"], deployment["spec"]["replicas"]
             pods = self._new_pods(deployment)  # Kubernetes grows and shrinks all revisions in proportion
@@ -247,7 +252,14 @@ class Pods:
         index, following = sub.get("currentStepIndex", 0), sub.get("nextStepIndex", 0)
         allowed = max(1, index) if index else 0
         natural = index + 1 if index < len(steps) else -1
-        if sub.get("currentStepState") == "StepReady" or self._waits_for_nobody(deployment, sub, steps):
+        waited = sub.get("currentStepState") == "StepPaused" and _has_waited(
+            sub, steps, self._world.clock.now()
+        )
+        if (
+            waited
+            or sub.get("currentStepState") == "StepReady"
+            or self._waits_for_nobody(deployment, sub, steps)
+        ):
             allowed = index + 1
         if following != natural and 1 <= following <= len(steps):
             allowed = max(allowed, following)

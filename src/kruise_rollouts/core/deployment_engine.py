@@ -119,6 +119,8 @@ def _target(view: View) -> int:
         return total  # the first ReplicaSet is not made while paused
     if revisions.old_pods == 0:
         return 0  # a single revision: at rest it is given all replicas
+    if _has_failed_surplus(view):
+        return 0  # at rest it goes; in a move it is those that are to go first, if they serve or not
     target = min(total, max(view.limit, revisions.new_pods))  # never fewer than there are
     kept = total - target
     # Fewer old pods than are to be kept would be made up for with new ones; at rest all grow in proportion.
@@ -160,6 +162,12 @@ def _trims(view: View, surplus: int) -> list[Write]:
     fewer = Patch(_ref(failed), {"spec": {"replicas": failed.replicas - 1}}, resource_version=version)
     spec = spec_patch(view.deployment, _resting(view, surplus - 1))
     return [fewer, Patch(view.seen.ref, {"spec": spec}, basis=view.deployment.metadata.basis)]
+
+
+def _has_failed_surplus(view: View) -> bool:
+    """There is something for `_trims`, or may be as soon as the ReplicaSets have been looked at again."""
+    too_many = view.existing > view.total and view.revisions.new_pods == 0
+    return too_many and any(r.status.ready_replicas < r.replicas for r in view.revisions.old)
 
 
 def _unready(replica_set: ReplicaSet) -> int:
@@ -286,12 +294,15 @@ def _available(view: View) -> tuple[int, datetime | None]:
     """New pods available by the person's own minReadySeconds, and when there will be one more."""
     seconds = view.original.min_ready_seconds
     new = view.revisions.new
-    if seconds == 0 or new is None:
-        return view.ready, None
+    if new is None:
+        return 0, None
+    if seconds == 0:
+        return min(view.ready, new.replicas), None  # some may be on their way out
     # Pods that nobody listed are not known to be available; the next decision will have them.
     own = (p for p in view.seen.pods or () if _is_of(p, new) and not p.is_terminating)
     due = [p.ready_since + timedelta(seconds=seconds) for p in own if p.ready_since is not None]
-    return sum(t <= view.seen.now for t in due), min((t for t in due if t > view.seen.now), default=None)
+    available = min(new.replicas, sum(t <= view.seen.now for t in due))
+    return available, min((t for t in due if t > view.seen.now), default=None)
 
 
 def _is_of(pod: Pod, replica_set: ReplicaSet) -> bool:

@@ -217,6 +217,13 @@ def unmarked(seen: RolloutSnapshot) -> Out | None:
     return replace(stay(seen, *writes), notes=tell(seen, told, reason="Reclaimed", type_="Warning"))
 
 
+def _unmarked(seen: RolloutSnapshot) -> Out | None:
+    release = seen.own_release
+    if release is not None and release.spec.release_plan.batch_partition is None:
+        return None  # told to give the workload back, and we died before we had said so
+    return unmarked(seen)
+
+
 def _paused(seen: RolloutSnapshot) -> Out | None:
     condition = seen.status.condition(ConditionType.PROGRESSING)
     was = condition is not None and condition.reason == P.PAUSED
@@ -259,7 +266,7 @@ ROLLING_CASES: tuple[Case, ...] = (
     approved_too_early,
     _rolled_back,
     _new_revision,
-    unmarked,
+    _unmarked,
     _out_of_range,
     plan_changed,
     _paused,
