@@ -187,9 +187,8 @@ class Pods:
         if act.name == "plan" and deployment is not None and self._granted < UNBOUNDED:
             self._spared = max(self._spared, self._limit(deployment))  # what was granted stays so
         if act.name in ("resume by hand", "replace"):
-            self._limits.append(
-                (0, 1)
-            )  # what a Deployment at rest says, where the person's own is no unavailable
+            # It goes on as a Deployment at rest says, and none unavailable cannot be said there.
+            self._limits.append((0, 1))
         if act.name in ("scale", "delete pods", "resume by hand"):
             self._mess += 1
             self._capacity = False
@@ -252,14 +251,9 @@ class Pods:
         index, following = sub.get("currentStepIndex", 0), sub.get("nextStepIndex", 0)
         allowed = max(1, index) if index else 0
         natural = index + 1 if index < len(steps) else -1
-        waited = sub.get("currentStepState") == "StepPaused" and _has_waited(
-            sub, steps, self._world.clock.now()
-        )
-        if (
-            waited
-            or sub.get("currentStepState") == "StepReady"
-            or self._waits_for_nobody(deployment, sub, steps)
-        ):
+        state = sub.get("currentStepState")
+        waited = state == "StepPaused" and _has_waited(sub, steps, self._world.clock.now())
+        if waited or state == "StepReady" or self._waits_for_nobody(deployment, sub, steps):
             allowed = index + 1
         if following != natural and 1 <= following <= len(steps):
             allowed = max(allowed, following)
@@ -319,7 +313,7 @@ class Pods:
         assert total <= replicas + surge, f"{total} pods for {replicas}, {surge} more are allowed"
 
     def _is_spread(self, deployment: Object, pods: list[Object]) -> bool:
-        """And a move goes on in a bound that knows of it."""
+        """All ReplicaSets and pods are as the new number has them, and a move has a bound that knows of it."""
         status, active = deployment.get("status", {}), [r for r in self._sets() if r["spec"]["replicas"]]
         noted = {r["metadata"].get("annotations", {}).get(DESIRED_REPLICAS) for r in active}
         return (
