@@ -14,7 +14,7 @@ from world_rules import watch
 from world_stage import a_world, play
 
 FAST = range(8)
-WORLDS = int(os.environ.get("WORLDS", "200"))
+WORLDS = int(os.environ.get("WORLDS", "1000"))
 FIRST = int(os.environ.get("FIRST_WORLD", "0"))
 PART = 25  # worlds in one test
 
