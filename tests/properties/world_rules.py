@@ -270,8 +270,7 @@ class Pods:
 
     def _check_steps(self, deployment: Object) -> None:
         rollout = self._world.object("rollouts.kruise.io", "rollouts")
-        notes = deployment["metadata"].get("annotations") or {}
-        if rollout is None or "rollouts.kruise.io/in-progressing" not in notes:
+        if rollout is None or not _is_held(deployment):
             return
         if self._granted > len(_steps(rollout)):
             return  # after the last step all pods follow
@@ -296,9 +295,9 @@ class Pods:
         surge, unavailable = max(s for s, _ in limits), max(u for _, u in limits)
         pods = [p for p in self._world.objects("", "pods") if not p["metadata"].get("deletionTimestamp")]
         ready = sum(_is_ready(p) for p in pods)
-        total = sum(r["spec"]["replicas"] for r in self._sets())
-        have = Counter(_owner(p) for p in pods)
-        are_going = any(have[r["metadata"]["uid"]] > r["spec"]["replicas"] for r in self._sets())
+        wanted = {r["metadata"]["uid"]: r["spec"]["replicas"] for r in self._sets()}
+        total, have = sum(wanted.values()), Counter(_owner(p) for p in pods)
+        are_going = any(have[uid] > pods_wanted for uid, pods_wanted in wanted.items())
         holds = ready >= replicas - unavailable and total <= replicas + surge and not are_going
         if self._world.crowded:
             return  # two at once, with no election between them: nobody promises how many pods there are
@@ -328,10 +327,10 @@ class Pods:
 
         Of the new revision they are safe while a release holds it.
         """
-        settled = self._world.clock.now() - timedelta(seconds=self._min_ready + 1)  # times are whole seconds
-        young = [p for p in pods if (since := _ready_since(p)) is not None and since > settled]
         if self._min_ready == 0:
             return False
+        settled = self._world.clock.now() - timedelta(seconds=self._min_ready + 1)  # times are whole seconds
+        young = [p for p in pods if (since := _ready_since(p)) is not None and since > settled]
         if not _is_held(deployment):
             return bool(young)
         new = self._new(deployment)

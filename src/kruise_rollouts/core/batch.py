@@ -114,19 +114,23 @@ def _how(seen: BatchSnapshot) -> Ending:
         return Ending.HANDED_OVER  # the owner goes on with another BatchRelease, or a person does
     if seen.owner_goes_on and _is_overtaken(seen):
         # To resume it would let a revision loose that its Rollout did not finish for.
-        done = plan.finalizing_policy == FinalizingPolicy.WAIT_RESUME
-        return Ending.SUCCEEDED if done else Ending.HANDED_OVER
+        return Ending.SUCCEEDED if _is_done(seen) else Ending.HANDED_OVER
     # A workload that a person rolled back must get there; the gate is about releases that were broken off.
-    if kept and plan.finalizing_policy != FinalizingPolicy.WAIT_RESUME and not _is_rolled_back(seen):
+    if kept and not _is_done(seen) and not _is_rolled_back(seen):
         return Ending.PAUSED
     return Ending.RESUMED
+
+
+def _is_done(seen: BatchSnapshot) -> bool:
+    """It ends because all its steps are over; it was not broken off."""
+    return seen.release.spec.release_plan.finalizing_policy == FinalizingPolicy.WAIT_RESUME
 
 
 def _is_overtaken(seen: BatchSnapshot) -> bool:
     """The workload has another revision than the one that its Rollout finished, or broke off, this release for."""
     if seen.workload is None or seen.release.metadata.controller is None:
         return False
-    if seen.release.spec.release_plan.finalizing_policy == FinalizingPolicy.WAIT_RESUME:
+    if _is_done(seen):
         return seen.release.status.update_revision != seen.workload.state.update_revision
     return not _is_rolled_back(seen)  # a Rollout that goes on breaks a release off for a rollback only
 

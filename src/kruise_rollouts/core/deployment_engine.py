@@ -262,14 +262,10 @@ def _bound(view: View, target: int, available: int) -> Bound | None:
 
 def _slack(view: View) -> Slack:
     """The person's numbers. Where they ask for less surge than there is, it stays: a pause would have it trimmed."""
-    there = min(view.existing - view.total, _surge_in_force(view))
+    there, now = view.existing - view.total, _spec_slack(view)
+    if now is not None:
+        there = min(there, now.surge)
     return view.allowed if there <= view.allowed.surge else replace(view.allowed, surge=there)
-
-
-def _surge_in_force(view: View) -> int:
-    """Pods above replicas that the Deployment controller leaves alone."""
-    found = _spec_slack(view)
-    return max(0, view.existing - view.total) if found is None else found.surge
 
 
 def _spec_slack(view: View) -> Slack | None:

@@ -219,7 +219,7 @@ def _healthy(seen: RolloutSnapshot) -> Out:
             seen, with_progress(status, ProgressingReason.INITIALIZING, message, seen.now, fresh=True)
         )
     if sub is not None and is_same_revision(seen):
-        return _tidied(seen) or _refreshed(seen)
+        return _freed(seen) or _tidied(seen) or _refreshed(seen)
     if is_unheld(seen):
         return _hold(seen)
     if not state.settled:
@@ -231,6 +231,17 @@ def _healthy(seen: RolloutSnapshot) -> Out:
     return move(seen, status, notes=tell(seen, told, reason="ReleasedWithoutSteps", type_="Warning"))
 
 
+def _freed(seen: RolloutSnapshot) -> Out | None:
+    """A BatchRelease was removed by force, or claimed the workload when its end was decided elsewhere."""
+    if not seen.is_orphaned:
+        return None
+    assert seen.workload is not None
+    writes = give_back(seen.workload, Ending.RESUMED) or ()
+    told = "the workload was still held for a BatchRelease that is no more; it is given back"
+    notes = tell(seen, told, reason="Reclaimed", type_="Warning") if writes else ()
+    return replace(stay(seen, *writes), notes=notes)
+
+
 def _tidied(seen: RolloutSnapshot) -> Out | None:
     """A release's BatchRelease although there is no release: a status written by hand has led here in the middle of one.
 
@@ -238,15 +249,9 @@ def _tidied(seen: RolloutSnapshot) -> Out | None:
     goes on: only people may let it out of its steps.
     """
     release = seen.own_release
-    assert seen.workload is not None
-    if seen.is_orphaned:
-        writes = give_back(seen.workload, Ending.RESUMED) or ()
-        told = "the workload was still held for a BatchRelease that is no more; it is given back"
-        return replace(
-            stay(seen, *writes), notes=tell(seen, told, reason="Reclaimed", type_="Warning") if writes else ()
-        )
     if release is None or release.metadata.deletion_timestamp is not None:
         return None
+    assert seen.workload is not None
     is_over = release.status.phase == ReleasePhase.COMPLETED
     if not is_over and release.spec.release_plan.batch_partition is None:
         return stay(seen)

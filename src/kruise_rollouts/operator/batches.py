@@ -17,7 +17,7 @@ from kruise_rollouts.core.strategies import STRATEGIES
 from kruise_rollouts.core.workloads import Workload
 from kruise_rollouts.kube.effects import Decision, Patch
 from kruise_rollouts.operator.drafts import draft_of, status_write
-from kruise_rollouts.operator.workloads import find_workload, pods_of
+from kruise_rollouts.operator.workloads import find_release, find_workload, pods_of
 from kruise_rollouts.operator.world import World
 from kruise_rollouts.runtime.controller import Key
 
@@ -97,5 +97,5 @@ def _rival(release: BatchRelease, workload: Workload | None, world: World) -> st
     claimed_by = workload.state.claimed_by if workload is not None else ""
     if claimed_by in ("", release.metadata.uid):
         return ""
-    others = world.batch_releases.items(release.metadata.namespace)
-    return next((r.metadata.name for r in others if r.metadata.uid == claimed_by), "")
+    other = find_release(world, release.metadata.namespace, claimed_by)
+    return "" if other is None else other.metadata.name

@@ -15,7 +15,7 @@ from kruise_rollouts.core.strategies import STRATEGIES
 from kruise_rollouts.core.workloads import Workload
 from kruise_rollouts.kube.effects import Decision, Patch
 from kruise_rollouts.operator.drafts import draft_of, status_write
-from kruise_rollouts.operator.workloads import find_workload
+from kruise_rollouts.operator.workloads import find_release, find_workload
 from kruise_rollouts.operator.world import BY_WORKLOAD, World
 from kruise_rollouts.runtime.controller import Key
 
@@ -97,7 +97,7 @@ def _is_orphaned(workload: Workload | None, release: BatchRelease | None, ns: st
     claimed_by = "" if workload is None else workload.state.claimed_by
     if claimed_by == "" or (release is not None and release.metadata.uid == claimed_by):
         return False
-    return all(r.metadata.uid != claimed_by for r in world.batch_releases.items(ns))
+    return find_release(world, ns, claimed_by) is None
 
 
 def _rival(rollout: Rollout, world: World) -> str:

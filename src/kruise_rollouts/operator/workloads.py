@@ -10,7 +10,7 @@ from msgspec import Struct
 from kruise_rollouts.api.apps import LabelSelector
 from kruise_rollouts.api.core import Pod
 from kruise_rollouts.api.int_or_percent import IntOrPercent
-from kruise_rollouts.api.rollouts_v1beta1 import ObjectRef
+from kruise_rollouts.api.rollouts_v1beta1 import BatchRelease, ObjectRef
 from kruise_rollouts.core.workloads import Ending, Workload, WorkloadState
 from kruise_rollouts.core.workloads.deployment import PartitionedDeployment
 from kruise_rollouts.kube.effects import Write
@@ -59,6 +59,11 @@ def find_workload(world: World, ns: str, ref: ObjectRef) -> Found:
     """The workload that `ref` names, as an adapter."""
     find = ADAPTERS.get((ref.group, ref.kind))
     return Found(None, supported=False) if find is None else find(world, ns, ref.name)
+
+
+def find_release(world: World, ns: str, uid: str) -> BatchRelease | None:
+    """The BatchRelease of that uid, whatever its name: a claim on a workload says no more."""
+    return next((r for r in world.batch_releases.items(ns) if r.metadata.uid == uid), None)
 
 
 async def pods_of(world: World, ns: str, found: Found, *, cached: bool = False) -> tuple[Pod, ...]:
