@@ -64,6 +64,7 @@ SEEN = {
     "pods that serve go for those too many that never started when a version comes in a native update": 17709,
     "settings written during a release are lost with a strategy that is garbled by hand": 11972,
     "a Deployment stays paused that was disabled in the moment its first move begins": 35,
+    "a Deployment stays paused when a manager moves it on for a release that it has not heard the end of": 1612,
 }
 
 

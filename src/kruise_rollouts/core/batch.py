@@ -321,9 +321,12 @@ def _upgrading(seen: BatchSnapshot) -> Out:
 def _advance(seen: BatchSnapshot) -> tuple[Write, ...]:
     assert seen.workload is not None
     plan = seen.release.spec.release_plan
-    return seen.workload.advance(
-        plan.batches[seen.release.status.canary_status.current_batch].canary_replicas
-    )
+    batch = plan.batches[seen.release.status.canary_status.current_batch].canary_replicas
+    if seen.workload.state.claimed_by != seen.release.metadata.uid:
+        # A person took the claim off; or the workload has been given back, and this release is over and old news:
+        # without a claim nobody could tell whom it is held for.
+        return seen.workload.claim(_owner(seen), batch)
+    return seen.workload.advance(batch)
 
 
 def _verifying(seen: BatchSnapshot) -> Out:

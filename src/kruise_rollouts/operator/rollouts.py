@@ -37,18 +37,26 @@ class RolloutController:
 
     def __init__(self, gates: Gates | None = None) -> None:
         self._gates = gates or Gates()
+        self._read_for: dict[
+            Key, str
+        ] = {}  # the revision for which a Rollout was read live, until its release begins
 
     async def observe(
         self, key: Key, world: World, now: datetime, pending: Draft[RolloutStatus] | None
     ) -> SeenRollout | None:
         rollout = world.rollouts.get(*key)
         if rollout is None or _is_let_go(rollout):
+            self._read_for.pop(key, None)
             return None
         found = find_workload(world, key[0], rollout.spec.workload_ref)
-        if _is_to_begin(rollout.status if pending is None else pending.status, found.workload):
+        revision = _to_begin(rollout.status if pending is None else pending.status, found.workload)
+        if not revision:
+            self._read_for.pop(key, None)
+        elif self._read_for.get(key) != revision:
             # Both may have come in one `kubectl apply`, and the watch of Rollouts be behind: a plan that is no longer
             # so could let all pods go.
             await world.refresh_rollout(*key)
+            self._read_for[key] = revision
             rollout = world.rollouts.get(*key) or rollout
             found = find_workload(world, key[0], rollout.spec.workload_ref)
         draft = draft_of(pending, rollout.status, rollout.metadata.resource_version)
@@ -86,11 +94,13 @@ def _is_let_go(rollout: Rollout) -> bool:
     return meta.deletion_timestamp is not None and ROLLOUT_FINALIZER not in meta.finalizers
 
 
-def _is_to_begin(status: RolloutStatus, workload: Workload | None) -> bool:
-    """Whether the workload is held with a revision that no step has been decided for."""
+def _to_begin(status: RolloutStatus, workload: Workload | None) -> str:
+    """The revision with which the workload is held, while no step has been decided for it; "" otherwise."""
     if workload is None or not workload.state.is_in_progress:
-        return False
-    return status.active is None or status.active.updated_revision != workload.state.update_revision
+        return ""
+    revision = workload.state.update_revision
+    is_begun = status.active is not None and status.active.updated_revision == revision
+    return "" if is_begun else revision
 
 
 def _is_orphaned(workload: Workload | None, release: BatchRelease | None, ns: str, world: World) -> bool:
