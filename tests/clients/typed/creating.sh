@@ -43,7 +43,7 @@ k wait --for=jsonpath='{.status.hard.pods}'=50 quota/q1 --timeout=30s
 k get deploy,svc,ing,cj,role,rolebinding,pdb,sa,secret
 k get svc,ing,cj,role,rolebinding,pdb -o wide
 k get quota
-k describe svc
+k describe svc --show-events=false
 k describe ing
 k describe role
 k describe rolebinding
