@@ -19,7 +19,7 @@ from kruise_rollouts.api.annotations import (
     PartitionStrategy,
     encode,
 )
-from kruise_rollouts.api.apps import ReplicaSet
+from kruise_rollouts.api.apps import ReplicaSet, ReplicaSetStatus
 from kruise_rollouts.api.core import Pod
 from kruise_rollouts.api.keys import (
     DEPLOYMENT_EXTRA_STATUS,
@@ -138,7 +138,8 @@ def _rest(view: View, message: str = "") -> Decision[ExtraStatus]:
     if not _stands_still(view):
         return _decision(view, status, [] if _goes_no_further(view) else [_stop(view)])
     surplus = 0 if view.is_scaling else max(0, view.existing - view.total)
-    if all(available_pods(r, view.original.min_ready_seconds) >= r.replicas for r in view.sets):
+    available = (available_pods(r, view.original.min_ready_seconds) >= r.replicas for r in view.sets)
+    if all(available) and _knows_all_ready(view):
         surplus = 0  # the Deployment controller may choose which go
     # Surge as it is first, or the pods that are ready would be trimmed.
     writes = _settle(view, _resting(view, surplus), status) or _trims(view, surplus)
@@ -191,9 +192,22 @@ def _is_behind(view: View) -> bool:
     Or some are just coming or going. News follows, whichever it is.
     """
     counted, new = view.deployment.status, view.revisions.new
-    shown = sum(r.status.replicas for r in view.seen.replica_sets if is_controlled(r, view.deployment))
+    shown = sum(status.replicas for status in _shown(view))
     shown_new = 0 if new is None else new.status.replicas
     return (counted.replicas, counted.updated_replicas) != (shown, shown_new)
+
+
+def _knows_all_ready(view: View) -> bool:
+    """The Deployment's controller counts the ready pods that its ReplicaSets show.
+
+    Two of them that are heard of late may show the right number of pods together, and pods ready that are gone.
+    """
+    return view.deployment.status.ready_replicas == sum(status.ready_replicas for status in _shown(view))
+
+
+def _shown(view: View) -> list[ReplicaSetStatus]:
+    """The states of all ReplicaSets that it controls."""
+    return [r.status for r in view.seen.replica_sets if is_controlled(r, view.deployment)]
 
 
 def _goes_no_further(view: View) -> bool:
