@@ -183,7 +183,7 @@ def test_long_names_do_not_make_long_warnings() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        rollout(status={"phase": "Disabled"}),
+        rollout(spec={"disabled": True}, status={"phase": "Disabled"}),
         rollout(metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"}),
         rollout(spec={"disabled": True}),
         rollout(spec={"workloadRef": {"name": "api"}}),

@@ -287,6 +287,19 @@ async def test_a_rollout_that_is_disabled_lets_go_and_can_be_enabled_again(stage
     await to_the_end(stage, "version-4")
 
 
+@scenario
+async def test_a_version_that_comes_right_after_a_rollout_is_enabled_is_held(stage: Stage) -> None:
+    await begin(stage)
+    await stage.patch(ROLLOUT, "busybox", {"spec": {"disabled": True}})
+    await stage.until_phase("Disabled")
+    await stage.patch(ROLLOUT, "busybox", {"spec": {"disabled": False}})
+    held = await stage.set_version("version-2")
+    assert held["spec"]["paused"]
+    await stage.until_paused(1)
+    assert await stage.versions() == {"version-5": 8, "version-2": 2}
+    await to_the_end(stage)
+
+
 MOMENTS = ("held", "moving", "paused", "finalising", "rolling back")
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from kruise_rollouts.kube.objects import BATCH_RELEASE, DEPLOYMENT, ROLLOUT
 
-from .release import at_step, to_the_end
+from .release import at_step, begin, to_the_end
 from .scenario import scenario
 from .stage import Object, Stage
 
@@ -137,3 +137,37 @@ async def test_all_annotations_and_the_pause_written_by_hand(stage: Stage) -> No
     await stage.patch(DEPLOYMENT, "busybox", body)
     await stage.stays({"version-5": 8, "version-2": 2}, seconds=5)
     await to_the_end(stage)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"currentStepIndex": 0}, {"currentStepIndex": 0, "nextStepIndex": 3}], ids=str
+)
+@scenario
+async def test_step_0_written_by_hand_releases_nothing(stage: Stage, fields: Object) -> None:
+    await at_step(stage, 1)
+    await stage.edit_step(fields)
+    await stage.until_said("going on with step 1 of 3")
+    await stage.stays({"version-5": 8, "version-2": 2}, seconds=5)
+    await to_the_end(stage)
+
+
+@pytest.mark.parametrize("lost", [{"canaryStatus": None}, None], ids=str)
+@scenario
+async def test_a_batch_release_that_lost_its_batch_while_pods_start(
+    stage: Stage, lost: Object | None
+) -> None:
+    await begin(stage)
+    slow = {"metadata": {"annotations": {"sim/ready-delay": "3s"}}}
+    await stage.patch(DEPLOYMENT, "busybox", {"spec": {"template": slow}})
+
+    async def starting() -> bool:
+        release = await stage.find(BATCH_RELEASE, "busybox")
+        batch = (release or {}).get("status", {}).get("canaryStatus", {})
+        return batch.get("batchState") == "Verifying"
+
+    await stage.until("the first batch is under way", starting)
+    release = await stage.get(BATCH_RELEASE, "busybox")
+    status = dict.fromkeys(release["status"], None) | {"phase": "Progressing"} if lost is None else lost
+    await stage.patch(BATCH_RELEASE, "busybox", {"status": status}, subresource="status")
+    await stage.until_paused(1)
+    await to_the_end(stage, "version-5")

@@ -199,6 +199,31 @@ async def test_a_rejected_version_that_a_tool_applies_again_stays_held(stage: St
 
 
 @scenario
+async def test_each_rejected_version_stays_held_and_says_so_after_a_pause(stage: Stage) -> None:
+    await begin(stage)
+    for version in ("version-2", "version-3"):
+        await stage.set_version(version)
+        await stage.until_paused(1)
+        await undo(stage, "version-5")
+        await stage.until_phase("Healthy")
+    for version in ("version-2", "version-3"):
+        await stage.set_version(version)
+        await stage.until_paused(0)
+        for paused in (True, False):
+            await stage.patch(ROLLOUT, "busybox", {"spec": {"strategy": {"paused": paused}}})
+            await stage.clock.sleep(1)
+        await stage.stays({"version-5": 10}, seconds=3)
+        assert "was rolled back before" in (await stage.rollout())["status"]["message"]
+        await undo(stage, "version-5")
+        await stage.until_phase("Healthy")
+    await stage.set_version("version-2")
+    await stage.until_paused(0)
+    await stage.approve()
+    await stage.until_paused(1)
+    await to_the_end(stage)
+
+
+@scenario
 async def test_a_tool_that_does_not_force_is_told_of_no_conflict(stage: Stage) -> None:
     await stage.apply(DEPLOYMENT, a_deployment(), manager="flux")
     await stage.create(ROLLOUT, a_rollout(steps=(a_step("20%"), a_step("50%"), a_step("100%"))))

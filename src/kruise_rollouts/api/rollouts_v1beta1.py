@@ -266,6 +266,11 @@ class Rollout(Struct, frozen=True, rename="camel"):
     spec: RolloutSpec = msgspec.field(default_factory=RolloutSpec)
     status: RolloutStatus = msgspec.field(default_factory=RolloutStatus)
 
+    @property
+    def seniority(self) -> tuple[str, str]:
+        """Of the Rollouts that refer to one workload, the first by this releases it."""
+        return (self.metadata.creation_timestamp or "", self.metadata.name)
+
 
 class ReleaseBatch(Struct, frozen=True, rename="camel"):
     canary_replicas: IntOrPercent = 0

@@ -61,8 +61,8 @@ def hold_workload(attempt: Attempt) -> Verdict:
     """What becomes of `attempt`."""
     if attempt.field_manager == keys.FIELD_MANAGER:
         return PASS
-    by_name = sorted(attempt.rollouts, key=lambda r: r.metadata.name)
-    found = [r for r in by_name if _releases(r, attempt.new)]
+    by_age = sorted(attempt.rollouts, key=lambda r: r.seniority)
+    found = [r for r in by_age if _releases(r, attempt.new)]
     rollout = next((r for r in found if not _is_going(r)), None)
     if rollout is None and found and is_marked(attempt.old):
         return _record(attempt, found[0])
@@ -75,7 +75,8 @@ def _releases(rollout: Rollout, deployment: Deployment) -> bool:
     ref = rollout.spec.workload_ref
     if (ref.group, ref.kind, ref.name) != ("apps", "Deployment", deployment.metadata.name):
         return False
-    return rollout.status.phase != keys.RolloutPhase.DISABLED
+    # Enabled again a moment ago, it releases what comes now.
+    return not rollout.spec.disabled or rollout.status.phase != keys.RolloutPhase.DISABLED
 
 
 def _is_going(rollout: Rollout) -> bool:

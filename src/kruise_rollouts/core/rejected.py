@@ -1,4 +1,4 @@
-"""A revision that a person rolled back is remembered, and held before step 1 if it is applied again.
+"""Revisions that a person rolled back are remembered, and held before step 1 if they are applied again.
 
 A tool that applies what is in git does not know of the rollback; without this it would start the release that was
 just stopped. The memory is one annotation on the Rollout. The hold is "step 0, StepPaused": approving it, or
@@ -10,26 +10,29 @@ from __future__ import annotations
 from kruise_rollouts.core.snapshot import RolloutSnapshot
 from kruise_rollouts.kube.effects import Patch, Write
 
-REJECTED = "rollouts.kruise.io/rejected-revision"  # on a Rollout: the revision last rolled back
+REJECTED = "rollouts.kruise.io/rejected-revision"  # on a Rollout: revisions rolled back, the last one first
+REMEMBERED = 10  # of them
 
 
 def remember(seen: RolloutSnapshot) -> tuple[Write, ...]:
     """Writes that note the revision being released as rejected."""
-    revision = seen.sub.updated_revision
-    if not revision or revision == _rejected(seen):
+    revision, known = seen.sub.updated_revision, _rejected(seen)
+    if not revision or known[:1] == [revision]:
         return ()
-    return (Patch(seen.ref, {"metadata": {"annotations": {REJECTED: revision}}}),)
+    return _note(seen, [revision, *(r for r in known if r != revision)][:REMEMBERED])
 
 
 def forget(seen: RolloutSnapshot) -> tuple[Write, ...]:
-    """Writes that drop the memory."""
-    return (Patch(seen.ref, {"metadata": {"annotations": {REJECTED: None}}}),) if _rejected(seen) else ()
+    """Writes that drop the memory of the workload's revision."""
+    if not is_rejected(seen):
+        return ()
+    assert seen.workload is not None
+    return _note(seen, [r for r in _rejected(seen) if r != seen.workload.state.update_revision])
 
 
 def is_rejected(seen: RolloutSnapshot) -> bool:
-    """The workload's revision is the one last rolled back."""
-    revision = seen.workload.state.update_revision if seen.workload is not None else ""
-    return revision != "" and revision == _rejected(seen)
+    """The workload's revision was rolled back before."""
+    return seen.workload is not None and seen.workload.state.update_revision in _rejected(seen)
 
 
 def held_message(seen: RolloutSnapshot) -> str:
@@ -40,5 +43,10 @@ def held_message(seen: RolloutSnapshot) -> str:
     )
 
 
-def _rejected(seen: RolloutSnapshot) -> str:
-    return seen.rollout.metadata.annotations.get(REJECTED, "")
+def _rejected(seen: RolloutSnapshot) -> list[str]:
+    return [r for r in seen.rollout.metadata.annotations.get(REJECTED, "").split(",") if r]
+
+
+def _note(seen: RolloutSnapshot, revisions: list[str]) -> tuple[Write, ...]:
+    noted = ",".join(revisions) or None
+    return (Patch(seen.ref, {"metadata": {"annotations": {REJECTED: noted}}}),)

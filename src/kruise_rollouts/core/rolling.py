@@ -232,15 +232,15 @@ def _paused(seen: RolloutSnapshot) -> Out | None:
             stay(seen) if was else move(seen, with_progress(seen.status, P.PAUSED, PAUSED_MESSAGE, seen.now))
         )
     if was:
-        return move(seen, with_progress(seen.status, P.IN_ROLLING, "Rollout is in Progressing", seen.now))
+        message = held_message(seen) if _is_held(seen) else "Rollout is in Progressing"
+        return move(seen, with_progress(seen.status, P.IN_ROLLING, message, seen.now))
     return None
 
 
 def _out_of_range(seen: RolloutSnapshot) -> Out | None:
     """A step index that the plan does not have: written by hand, or the plan became shorter."""
     index, last = seen.sub.current_step_index, len(seen.steps)
-    held = index == 0 and seen.sub.current_step_state in (StepState.PAUSED, StepState.READY)
-    if 1 <= index <= last or held:
+    if 1 <= index <= last or _is_held(seen):
         return None
     kept = step_so_far(seen)
     told = f"currentStepIndex {index} is not a step of the plan; going on with step {kept} of {last}"
@@ -251,6 +251,16 @@ def _out_of_range(seen: RolloutSnapshot) -> Out | None:
         current_step_state=StepState.BEFORE_UPGRADE,
     )
     return move(seen, with_advice(sub, told, seen), notes=tell(seen, told, type_="Warning"))
+
+
+def _is_held(seen: RolloutSnapshot) -> bool:
+    """At step 0, which only a rejected revision has, or just let go from there."""
+    state = seen.sub.current_step_state
+    return (
+        seen.sub.current_step_index == 0
+        and state in (StepState.PAUSED, StepState.READY)
+        and is_rejected(seen)
+    )
 
 
 def _renamed(seen: RolloutSnapshot) -> Out | None:
@@ -317,7 +327,7 @@ def _over(seen: RolloutSnapshot, message: str, *, succeeded: bool, told: str) ->
     status = with_progress(with_sub(seen, sub), P.COMPLETED, message, seen.now)
     outcome = Condition(type=ConditionType.SUCCEEDED, status="True" if succeeded else "False")
     status = replace(status, conditions=set_condition(status.conditions, outcome, seen.now, fresh=True))
-    forgotten = forget(seen) if succeeded and is_rejected(seen) else ()
+    forgotten = forget(seen) if succeeded else ()
     return move(seen, status, *forgotten, notes=tell(seen, told, reason="Completed"))
 
 

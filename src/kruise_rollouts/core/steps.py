@@ -133,7 +133,7 @@ def _beyond(seen: RolloutSnapshot) -> str:
     """
     assert seen.workload is not None
     asked, new = seen.workload.planned(seen.step.replicas or 0), seen.sub.updated_replicas
-    if new <= asked:
+    if new <= asked or seen.workload.state.replicas == 0:
         return ""
     return f"; {new} of {pods_of(seen.workload.state.replicas)} are new, the step asks for {asked}"
 

@@ -23,6 +23,7 @@ from kruise_rollouts.runtime.controller import Key
 
 # Nobody else writes this status; a decision made on a version that is gone is still not to be stored.
 GUARDED = frozenset({"phase", "batchState", "currentBatch"})
+REQUIRED = {"canaryStatus": "currentBatch"}
 
 
 class SeenBatch(Struct, frozen=True):
@@ -68,7 +69,7 @@ class BatchController:
         return Decision(replace(seen.draft, status=out.status), out.writes, out.wake_at, out.notes)
 
     def persist(self, seen: SeenBatch, status: Draft[BatchReleaseStatus]) -> Patch | None:
-        return status_write(seen.snapshot.ref, status, GUARDED)
+        return status_write(seen.snapshot.ref, status, GUARDED, REQUIRED)
 
 
 def _is_let_go(release: BatchRelease) -> bool:

@@ -6,6 +6,8 @@ another state, carries the resourceVersion of the object it was decided on, so i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TypeVar
 
 import msgspec
@@ -17,6 +19,7 @@ from kruise_rollouts.kube.errors import Conflict
 from kruise_rollouts.kube.patch import merge_diff
 
 StatusT = TypeVar("StatusT", bound=Struct)
+NO_FIELDS: Mapping[str, str] = MappingProxyType({})
 
 
 def draft_of(pending: Draft[StatusT] | None, stored: StatusT, resource_version: str) -> Draft[StatusT]:
@@ -32,8 +35,14 @@ def draft_of(pending: Draft[StatusT] | None, stored: StatusT, resource_version: 
     raise Conflict("the status has been changed while it was decided on")
 
 
-def status_write(ref: Ref, draft: Draft[StatusT], guarded: frozenset[str]) -> Patch | None:
-    """The write that stores `draft`; None if nothing changed. `guarded`: names of fields that people write too."""
+def status_write(
+    ref: Ref, draft: Draft[StatusT], guarded: frozenset[str], required: Mapping[str, str] = NO_FIELDS
+) -> Patch | None:
+    """The write that stores `draft`; None if nothing changed.
+
+    `guarded`: names of fields that people write too. `required`: by name of a member that may be missing altogether,
+    the field that the schema wants in it; it goes along with any other.
+    """
     if draft.status == draft.stored:
         return None
     new: JsonObject = msgspec.to_builtins(draft.status)
@@ -41,6 +50,9 @@ def status_write(ref: Ref, draft: Draft[StatusT], guarded: frozenset[str]) -> Pa
     # All of it the first time: the schema requires fields that look unchanged against nothing at all.
     body = new if never_stored else merge_diff(msgspec.to_builtins(draft.stored), new)
     version = draft.resource_version if _touches(body, guarded) else ""
+    for member, field in required.items():
+        if isinstance(written := body.get(member), dict):
+            written.setdefault(field, new[member][field])
     return Patch(ref, {"status": body}, subresource="status", resource_version=version)
 
 

@@ -114,13 +114,10 @@ def _rival(rollout: Rollout, world: World) -> str:
     """Name of an older Rollout that refers to the same workload; "" if this one is the first."""
     ref = rollout.spec.workload_ref
     key = (rollout.metadata.namespace, ref.group, ref.kind, ref.name)
-    mine = _age(rollout)
-    others = [r for r in world.rollouts.by(BY_WORKLOAD, key) if _is_active(r) and _age(r) < mine]
-    return min(others, key=_age).metadata.name if others else ""
-
-
-def _age(rollout: Rollout) -> tuple[str, str]:
-    return (rollout.metadata.creation_timestamp or "", rollout.metadata.name)
+    others = [
+        r for r in world.rollouts.by(BY_WORKLOAD, key) if _is_active(r) and r.seniority < rollout.seniority
+    ]
+    return min(others, key=lambda r: r.seniority).metadata.name if others else ""
 
 
 def _is_active(rollout: Rollout) -> bool:

@@ -119,15 +119,15 @@ class _Webhooks:
         return tuple(self._world.rollouts.by(BY_WORKLOAD, (ns, ref.group, ref.kind, ref.name)))
 
     async def _rollouts_of(self, ns: str, deployment: str) -> tuple[Rollout, ...]:
-        """Those that refer to the Deployment. One that was created a moment ago may not be in the cache yet."""
+        """Those that refer to the Deployment. One created or enabled a moment ago may not be so in the cache yet."""
         found = self._of_workload(ns, ObjectRef("apps/v1", "Deployment", deployment))
-        if found:
+        if any(not rollout.spec.disabled for rollout in found):
             return found
         try:
             live = await list_objects(self._api, ROLLOUT, ns, Selector(), Rollout)
         except ApiError as error:
             log.warning("rollouts could not be listed; going by the cache", namespace=ns, error=str(error))
-            return ()
+            return found
         return _referring(live, deployment)
 
     async def _replica_sets_of(self, ns: str, old: Deployment) -> tuple[ReplicaSet, ...]:
