@@ -508,7 +508,23 @@ def test_another_rolling_style_is_left_alone() -> None:
     assert run_engine(world) == [] and world.version == before
 
 
-def test_taking_the_annotation_away_gives_the_settings_back_and_moves_nothing() -> None:
+def test_taking_the_annotation_away_half_way_moves_nothing_until_it_is_resumed() -> None:
+    world = native(10, "20%", "30%")
+    update(world, 2)
+    annotate(world, 3)
+    assert rest(world) == (10, 10, 3)
+    world.change(world.deployment, {"metadata": {"annotations": {DEPLOYMENT_STRATEGY: None}}})
+    assert rest(world) == (10, 10, 3)
+    said = parse_extra_status(world.deployment["metadata"]["annotations"][DEPLOYMENT_EXTRA_STATUS])
+    assert said is not None and "3 of 10 pods are new" in said.message and "resume" in said.message
+    assert (world.spec["paused"], world.spec["minReadySeconds"]) == (True, 0)
+    world.change(world.deployment, {"spec": {"paused": False}})
+    assert rest(world) == (10, 10, 10)
+    assert world.spec["strategy"]["rollingUpdate"] == {"maxSurge": "20%", "maxUnavailable": "30%"}
+    assert world.deployment["metadata"]["annotations"] == {}
+
+
+def test_taking_the_annotation_away_in_mid_move_stops_it() -> None:
     world = native(5, "20%", "30%", min_ready=7)
     update(world, 2)
     annotate(world, 3)
@@ -517,9 +533,20 @@ def test_taking_the_annotation_away_gives_the_settings_back_and_moves_nothing() 
     assert world.spec["minReadySeconds"] == MAX_READY_SECONDS
     world.change(world.deployment, {"metadata": {"annotations": {DEPLOYMENT_STRATEGY: None}}})
     run_engine(world)
+    assert world.spec["paused"]
+    rest(world)
     spec = world.spec
     assert (spec["paused"], spec["minReadySeconds"], spec["progressDeadlineSeconds"]) == (True, 7, 600)
-    assert spec["strategy"]["rollingUpdate"] == {"maxSurge": "20%", "maxUnavailable": "30%"}
+
+
+def test_taking_the_annotation_away_at_the_end_gives_the_settings_back() -> None:
+    world = native(5, "20%", "30%")
+    update(world, 2)
+    annotate(world, "100%")
+    assert rest(world) == (5, 5, 5)
+    world.change(world.deployment, {"metadata": {"annotations": {DEPLOYMENT_STRATEGY: None}}})
+    assert rest(world) == (5, 5, 5)
+    assert world.spec["strategy"]["rollingUpdate"] == {"maxSurge": "20%", "maxUnavailable": "30%"}
     assert world.deployment["metadata"]["annotations"] == {}
 
 
@@ -673,3 +700,32 @@ def test_the_state_tells_of_a_rollback_and_of_the_end() -> None:
     assert (state.updated, state.updated_ready, state.is_rollback, state.is_complete) == (1, 1, False, False)
     update(world, 1)
     assert adapter(world).state.is_rollback
+
+
+@pytest.mark.parametrize("numbers", [{"maxUnavailable": 10**10, "maxSurge": 0}, {"maxSurge": 2**31}], ids=str)
+def test_numbers_that_the_api_server_refuses_are_complained_of_and_not_sent(numbers: dict[str, int]) -> None:
+    world = native(5, "25%", "25%")
+    update(world, 2)
+    annotate(world, 3, rollingUpdate=numbers)
+    assert rest(world) == (5, 5, 0)
+    said = parse_extra_status(world.deployment["metadata"]["annotations"][DEPLOYMENT_EXTRA_STATUS])
+    assert said is not None and str(max(numbers.values())) in said.message
+    sent = world.spec["strategy"]["rollingUpdate"]
+    assert all(isinstance(n, str) or n < 2**31 for n in sent.values())
+
+
+def test_garbage_kept_for_the_person_is_not_given_back() -> None:
+    world = native(5, "25%", "25%")
+    original = {
+        "maxSurge": "x%",
+        "maxUnavailable": "150%",
+        "minReadySeconds": -1,
+        "progressDeadlineSeconds": -1,
+        "type": "Nonsense",
+    }
+    text = msgspec.json.encode({"original": original}).decode()
+    world.change(world.deployment, {"metadata": {"annotations": {DEPLOYMENT_EXTRA_STATUS: text}}})
+    assert rest(world) == (5, 5, 5)
+    assert world.spec["strategy"]["rollingUpdate"] == {"maxSurge": "25%", "maxUnavailable": "25%"}
+    assert (world.spec["minReadySeconds"], world.spec["progressDeadlineSeconds"]) == (0, 600)
+    assert world.deployment["metadata"]["annotations"] == {}

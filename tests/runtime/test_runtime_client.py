@@ -11,7 +11,14 @@ from datetime import datetime
 import pytest
 from aiohttp import web
 
-from kruise_rollouts.kube.errors import Conflict, NotFound, TooManyRequests, Unauthorized, Unavailable
+from kruise_rollouts.kube.errors import (
+    Conflict,
+    NotFound,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+    shortened,
+)
 from kruise_rollouts.runtime.client import USER_AGENT, HttpApi
 from kruise_rollouts.runtime.credentials import CredentialError, Fixed, Proof
 from kruise_rollouts.runtime.kubeconfig import Connection
@@ -235,3 +242,10 @@ async def test_whether_a_silent_server_is_still_there_is_asked_within_half_a_min
                 one = protocol.transport.get_extra_info("socket")
                 found.append([one.getsockopt(socket.IPPROTO_TCP, getattr(socket, o)) for o in OPTIONS])
     assert found and all(idle + every * times <= 30 for idle, every, times in found)
+
+
+def test_a_long_refusal_keeps_its_cause_which_comes_after_the_object() -> None:
+    told = "unable to decode " + "x" * 70_000 + ": cannot unmarshal number into int32"
+    assert shortened("short") == "short"
+    short = shortened(told)
+    assert short.startswith("unable to decode") and short.endswith("into int32") and len(short) < 900

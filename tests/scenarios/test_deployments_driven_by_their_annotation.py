@@ -156,3 +156,23 @@ async def test_the_settings_come_back_when_the_annotation_is_taken_away(stage: S
     spec = (await stage.deployment())["spec"]
     assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": SLACK}
     assert (spec.get("minReadySeconds", 0), spec["progressDeadlineSeconds"]) == (0, 600)
+
+
+@scenario
+async def test_no_pod_is_added_when_the_annotation_is_taken_away_half_way(stage: Stage) -> None:
+    await five_pods(stage)
+    await new_version(stage, "v2")
+    await drive(stage, 2)
+    await settles(stage, 5, 5, 2)
+    await stage.patch(DEPLOYMENT, "busybox", {"metadata": {"annotations": {STRATEGY: None}}})
+    await stage.stays({"v1": 3, "v2": 2}, seconds=5)
+    assert any(e["reason"] == "TakenAwayHalfWay" for e in await stage.events("Deployment", "busybox"))
+    await stage.patch(DEPLOYMENT, "busybox", {"spec": {"paused": False}})
+    await stage.until_versions({"v2": 5})
+
+    async def given_back() -> bool:
+        d = await stage.deployment()
+        return EXTRA_STATUS not in d["metadata"]["annotations"] and not d["spec"].get("paused")
+
+    await stage.until("the engine lets go", given_back)
+    assert (await stage.deployment())["spec"]["strategy"] == {"type": "RollingUpdate", "rollingUpdate": SLACK}

@@ -135,3 +135,23 @@ async def test_replicas_set_in_an_applied_manifest_are_taken_too(stage: Stage) -
     await stage.until_versions({"version-5": 12, "version-2": 3})
     await stage.until_paused(1)
     await to_the_end(stage, pods=15)
+
+
+@scenario
+async def test_what_the_rollout_counts_is_right_again_after_any_scaling(stage: Stage) -> None:
+    await at_step(stage, 1, a_step(1), a_step("50%"), a_step("100%"))
+    for replicas in (20, 0, 10, 2, 10):
+        await stage.scale(replicas)
+
+        async def counted(replicas: int = replicas) -> bool:
+            status = (await stage.rollout())["status"]["canaryStatus"]
+            live = (await stage.deployment())["status"]
+            is_there = live.get("replicas", 0) == live.get("readyReplicas", 0) == replicas
+            new = live.get("updatedReplicas", 0)
+            return is_there and (status["canaryReplicas"], status["canaryReadyReplicas"]) == (new, new)
+
+        await stage.until(f"what is counted is what there is of {replicas}", counted, within=30)
+    said = (await stage.rollout())["status"]["message"]
+    new = (await stage.deployment())["status"]["updatedReplicas"]
+    assert f"{new} of 10 pods are new, the step asks for 1" in said
+    await to_the_end(stage)

@@ -161,3 +161,16 @@ async def test_a_gitops_tool_before_during_and_after_a_rollback_in_git(stage: St
     assert (await stage.deployment())["metadata"]["generation"] == generation
     await minutes(a_deployment(version="version-3"), {"version-5": 8, "version-3": 2})
     await to_the_end(stage, "version-3")
+
+
+@scenario
+async def test_the_label_that_admission_goes_by_comes_back_between_releases(stage: Stage) -> None:
+    """S05: `kubectl replace` of a manifest without it, with no release about."""
+    await begin(stage)
+    label = "rollouts.kruise.io/workload-type"
+    await stage.patch(DEPLOYMENT, "busybox", {"metadata": {"labels": {label: None}}})
+
+    async def labelled() -> bool:
+        return label in (await stage.deployment())["metadata"].get("labels", {})
+
+    await stage.until("the label is back", labelled, within=10)

@@ -370,16 +370,21 @@ def _wait(seen: BatchSnapshot) -> Out:
     words = waiting_words(seen)
     told = replace(_with_counts(seen, status), message=words)
     again = seen.now + timedelta(seconds=REFRESH_SECONDS)
-    if told == status:
-        return _stay(seen, wake_at=again)
+    return (
+        _stay(seen, wake_at=again)
+        if told == status
+        else Decision(_refreshed(seen, told, words), wake_at=again)
+    )
+
+
+def _refreshed(seen: BatchSnapshot, told: BatchReleaseStatus, words: str) -> BatchReleaseStatus:
+    """`told`, whose condition's time is the clock of the next refresh, also when only counters changed."""
     progressing = Condition(type=ConditionType.PROGRESSING, status="True", reason="InRolling", message=words)
-    conditions = set_condition(told.conditions, progressing, seen.now)
-    # The condition's time is the clock of the next refresh, also when only counters changed.
     conditions = tuple(
         replace(c, last_update_time=seen.now) if c.type == ConditionType.PROGRESSING else c
-        for c in conditions
+        for c in set_condition(told.conditions, progressing, seen.now)
     )
-    return Decision(replace(told, conditions=conditions), wake_at=again)
+    return replace(told, conditions=conditions)
 
 
 def _ready(seen: BatchSnapshot) -> Out:
@@ -389,7 +394,20 @@ def _ready(seen: BatchSnapshot) -> Out:
         return Decision(_begin(seen, seen.release.status, batch))
     if plan.batch_partition is not None and plan.batch_partition > batch and batch + 1 < len(plan.batches):
         return Decision(_begin(seen, seen.release.status, batch + 1))
-    return _stay(seen, *_advance(seen))
+    writes = _advance(seen)
+    return _stay(seen, *writes) if writes else _recounted(seen)
+
+
+def _recounted(seen: BatchSnapshot) -> Out:
+    """Counters of a batch that is ready: pods come and go, and a change of replicas is shared out."""
+    status = seen.release.status
+    told, condition = _with_counts(seen, status), status.condition(ConditionType.PROGRESSING)
+    if told == status or condition is None or condition.last_update_time is None:
+        return _stay(seen)
+    due = condition.last_update_time + timedelta(seconds=REFRESH_SECONDS)
+    if seen.now < due:
+        return _stay(seen, wake_at=due)
+    return Decision(_refreshed(seen, told, condition.message))
 
 
 def _by_phase(seen: BatchSnapshot) -> Out | None:

@@ -45,6 +45,7 @@ from .deployment_view import (
 from .plan import Slack, slack
 from .revision import is_controlled, template_hash
 from .settings import (
+    RECREATE,
     Settings,
     at_rest,
     is_moving,
@@ -53,6 +54,8 @@ from .settings import (
     restored_spec,
     spec_patch,
 )
+
+INVALID = "DeploymentStrategyInvalid"  # reason of the Event that tells of a message
 
 
 def asks_for_pods(seen: DeploymentSnapshot) -> bool:
@@ -132,18 +135,18 @@ def _target(view: View) -> int:
 # --- at rest -------------------------------------------------------------------------------------------------------
 
 
-def _rest(view: View, message: str = "") -> Decision[ExtraStatus]:
+def _rest(view: View, message: str = "", reason: str = INVALID) -> Decision[ExtraStatus]:
     """Nothing moves. Pods too many that serve, or whose like may, stay until all are available or a move goes on."""
     status = _status(view, message)
     if not _stands_still(view):
-        return _decision(view, status, [] if _goes_no_further(view) else [_stop(view)])
+        return _decision(view, status, [] if _goes_no_further(view) else [_stop(view)], reason=reason)
     surplus = 0 if view.is_scaling else max(0, view.existing - view.total)
     available = (available_pods(r, view.original.min_ready_seconds) >= r.replicas for r in view.sets)
     if all(available) and _knows_all_ready(view):
         surplus = 0  # the Deployment controller may choose which go
     # Surge as it is first, or the pods that are ready would be trimmed.
     writes = _settle(view, _resting(view, surplus), status) or _trims(view, surplus)
-    return _decision(view, status, [*writes, *_marks(view, moving=False)])
+    return _decision(view, status, [*writes, *_marks(view, moving=False)], reason=reason)
 
 
 def _trims(view: View, surplus: int) -> list[Write]:
@@ -390,15 +393,23 @@ def _prepare(view: View) -> Decision[ExtraStatus]:
 
 
 def _give_back(seen: DeploymentSnapshot) -> Decision[ExtraStatus]:
-    """Somebody took the strategy away: the person's own settings again. It stands still until it is resumed."""
+    """Somebody took the strategy away: the person's own settings again.
+
+    Half way they come back when it is resumed: Kubernetes fills up the surge of a paused Deployment, with new pods too.
+    """
     if seen.status.original is None and seen.deployment.spec.min_ready_seconds != MAX_READY_SECONDS:
         # Nothing of the person's is in it, nor is anything of ours in the spec.
         left = {"metadata": {"annotations": {DEPLOYMENT_EXTRA_STATUS: None}}}
         return Decision(ExtraStatus(), (Patch(seen.ref, left, basis=seen.deployment.metadata.basis),))
-    view = look(seen, PartitionStrategy())
+    view = look(seen, PartitionStrategy(paused=True))
+    paused = not _is_resumed(view)
+    if paused and view.original.type != RECREATE and view.revisions.new_pods and view.revisions.old_pods:
+        pods = f"{view.revisions.new_pods} of {view.total} pods are new"
+        told = f"annotation {DEPLOYMENT_STRATEGY} was taken away half way, {pods}: to go on without it, resume the Deployment"
+        return _rest(view, told, reason="TakenAwayHalfWay")
     body = {
         "metadata": {"annotations": {DEPLOYMENT_EXTRA_STATUS: None}},
-        "spec": restored_spec(view.original, None, paused=True),
+        "spec": restored_spec(view.original, None, paused=paused),
     }
     patch = Patch(seen.ref, body, basis=seen.deployment.metadata.basis)
     return Decision(ExtraStatus(), (*_marks(view, moving=False), patch))
@@ -427,14 +438,18 @@ def _settle(view: View, want: Settings, status: ExtraStatus) -> list[Write]:
 
 
 def _decision(
-    view: View, status: ExtraStatus, writes: list[Write], wake_at: datetime | None = None
+    view: View,
+    status: ExtraStatus,
+    writes: list[Write],
+    wake_at: datetime | None = None,
+    reason: str = INVALID,
 ) -> Decision[ExtraStatus]:
     notes: tuple[Note, ...] = ()
     writes = [*writes, *_unstick(view)]
     if not writes and not status.message and not is_settled(view.deployment):
         return Decision(view.seen.status)  # something is under way, and another write will carry the status
     if status.message and status.message != view.seen.status.message:
-        notes = (Note(view.seen.ref, "DeploymentStrategyInvalid", status.message, "Warning"),)
+        notes = (Note(view.seen.ref, reason, status.message, "Warning"),)
     return Decision(status, tuple(writes), wake_at, notes)
 
 

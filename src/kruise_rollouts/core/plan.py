@@ -59,6 +59,9 @@ def is_batch_ready(batch: Batch, failure_threshold: IntOrPercent | None) -> bool
     return batch.labelled is None or batch.labelled >= batch.planned
 
 
+MOST_PODS = 2**31 - 1  # what a number of pods may be in the API
+
+
 class Slack(Struct, frozen=True):
     """What a person allows while pods are replaced. Pods."""
 
@@ -69,11 +72,11 @@ class Slack(Struct, frozen=True):
 def slack(surge: IntOrPercent | None, unavailable: IntOrPercent | None, total: int) -> Slack | None:
     """maxSurge rounded up and maxUnavailable rounded down; absent ones are 0, and both 0 means one unavailable.
 
-    None if either is malformed or negative.
+    None if either is malformed, negative, or more than the API server takes.
     """
     more = 0 if surge is None else scaled(surge, total, up=True)
     fewer = 0 if unavailable is None else scaled(unavailable, total, up=False)
-    if more is None or fewer is None or more < 0 or fewer < 0:
+    if more is None or fewer is None or min(more, fewer) < 0 or max(more, fewer) > MOST_PODS:
         return None
     if more == 0 and fewer == 0:
         fewer = 1

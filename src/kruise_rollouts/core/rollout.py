@@ -211,6 +211,8 @@ def _initial(seen: RolloutSnapshot) -> Out:
 def _healthy(seen: RolloutSnapshot) -> Out:
     assert seen.workload is not None
     state, sub = seen.workload.state, seen.status.active
+    if writes := seen.workload.adopt():
+        return stay(seen, *writes)  # a tool that replaces objects took our label: admission goes by it
     if state.is_in_progress:
         conditions = without(seen.status.conditions, ConditionType.SUCCEEDED)
         status = replace(seen.status, phase=P.PROGRESSING, conditions=conditions)

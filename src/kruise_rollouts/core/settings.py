@@ -58,12 +58,23 @@ def original_of(deployment: Deployment, saved: OriginalStrategy | None) -> Origi
     spec = deployment.spec
     if saved is None:
         return _first_seen(deployment)
+    saved = _acceptable(saved)
     # What is in the spec and not one of our two numbers, a person put there.
     if spec.min_ready_seconds != MAX_READY_SECONDS:
         saved = replace(saved, min_ready_seconds=spec.min_ready_seconds)
     if spec.progress_deadline_seconds != MAX_PROGRESS_SECONDS:
         saved = replace(saved, progress_deadline_seconds=spec.progress_deadline_seconds)
     return saved
+
+
+def _acceptable(saved: OriginalStrategy) -> OriginalStrategy:
+    """`saved` with times that the API server takes: an annotation may have been written by hand."""
+    ready, deadline = saved.min_ready_seconds, saved.progress_deadline_seconds
+    if not 0 <= ready < MAX_READY_SECONDS:
+        ready = 0
+    if deadline is not None and not ready < deadline <= MAX_PROGRESS_SECONDS:
+        deadline = max(DEFAULT_PROGRESS_SECONDS, ready + 1)
+    return replace(saved, min_ready_seconds=ready, progress_deadline_seconds=deadline)
 
 
 def _first_seen(deployment: Deployment) -> OriginalStrategy:
@@ -130,6 +141,8 @@ def _restorable(strategy: PartitionStrategy | None, original: OriginalStrategy) 
     own = own_rolling_update(strategy, original)
     if slack(own.max_surge, own.max_unavailable, 1) is None:
         own = own_rolling_update(None, original)
+    if slack(own.max_surge, own.max_unavailable, 1) is None:
+        own = own_rolling_update(None, OriginalStrategy())
     if own.max_surge in (0, "0%") and own.max_unavailable in (0, "0%"):
         return replace(own, max_unavailable=1)
     if isinstance(own.max_unavailable, str) and (parse_percent(own.max_unavailable) or 0) > 100:

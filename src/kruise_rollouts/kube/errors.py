@@ -137,6 +137,12 @@ _BY_CODE: dict[int, type[ApiError]] = {
 _decode = msgspec.json.Decoder(Status, strict=False).decode
 
 
+def shortened(message: str, most: int = 800) -> str:
+    """A long message without its middle: it may hold a whole object, and the cause comes after that."""
+    kept = most // 2
+    return message if len(message) <= most else f"{message[:kept]} ... {message[-kept:]}"
+
+
 def error_of(code: int, body: bytes, retry_after: float | None = None) -> ApiError:
     """The exception for an HTTP answer `code` with `body` (a Status, or anything at all)."""
     try:

@@ -16,7 +16,7 @@ from kruise_rollouts.api.keys import MAX_READY_SECONDS, ROLLOUT_NAME
 from kruise_rollouts.api.rollouts_v1alpha1 import RolloutHistory
 from kruise_rollouts.api.rollouts_v1beta1 import BatchRelease, Rollout
 from kruise_rollouts.kube.effects import JsonObject, Note, Ref
-from kruise_rollouts.kube.errors import ApiError
+from kruise_rollouts.kube.errors import ApiError, shortened
 from kruise_rollouts.kube.labels import parse_selector, selector_of
 from kruise_rollouts.kube.objects import (
     BATCH_RELEASE,
@@ -259,7 +259,7 @@ def _refused(kind: Kind) -> Refused:
     """People read of a write that the API server will go on refusing on the object it was for."""
 
     def note(key: Key, error: ApiError) -> Note:
-        message = f"the API server refuses a write that is needed: {error.message}"
+        message = f"the API server refuses a write that is needed: {shortened(error.message)}"
         return Note(kind.ref(*key), "Refused", message, "Warning")
 
     return note

@@ -56,8 +56,8 @@ class DeploymentEngine:
 
     def persist(self, seen: DeploymentSnapshot, status: ExtraStatus) -> Write | None:
         """The annotation by itself, where no other write has carried it."""
-        if DEPLOYMENT_STRATEGY not in seen.deployment.metadata.annotations:
-            return None
+        if DEPLOYMENT_STRATEGY not in seen.deployment.metadata.annotations and status.original is None:
+            return None  # given back
         stored = stored_status(seen.deployment)
         # It holds the person's settings too: what was recorded meanwhile stays.
         status = replace(status, original=stored.original or status.original)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from kruise_rollouts.kube.effects import Note
-from kruise_rollouts.kube.errors import ApiError, BadRequest, Conflict, Forbidden, Invalid
+from kruise_rollouts.kube.errors import ApiError, BadRequest, Conflict, Forbidden, Invalid, shortened
 from kruise_rollouts.kube.protocols import Clock
 
 from .apply import in_order
@@ -157,4 +157,4 @@ def _report(name: str, key: Key, error: Exception, delay: float, outcome: str) -
     if outcome == "bug":
         about.error("reconcile failed", bug=error)
     else:
-        about.warning("reconcile will be retried", error=str(error))
+        about.warning("reconcile will be retried", error=shortened(str(error)))
