@@ -16,6 +16,7 @@ from kruise_rollouts.api.annotations import parse_extra_status, parse_partition_
 from kruise_rollouts.api.apps import Deployment, ReplicaSet
 from kruise_rollouts.api.rollouts_v1beta1 import Rollout
 from kruise_rollouts.core.admission import ANNOTATIONS, PASS, Attempt, Verdict, hold_workload
+from kruise_rollouts.core.revision import template_hash
 from kruise_rollouts.core.settings import original_of, restored_spec
 from kruise_rollouts.kube.patch import merge_patch
 
@@ -164,13 +165,28 @@ def test_a_paused_rollout_and_a_recreate_strategy_are_mentioned() -> None:
 def test_who_waits_for_a_rollout_that_cannot_move_is_told_why() -> None:
     stalled = {"type": "Stalled", "status": "True", "reason": "InvalidPlan", "message": "add a step. " * 40}
     _, verdict = admit(deployment("v1"), deployment("v2"), rollout(status={"conditions": [stalled]}))
+    assert verdict.warnings[0] == "Rollout web holds this update."
     assert verdict.warnings[1].startswith("It will not move before this is solved: add a step.")
+    assert not any("approve" in w for w in verdict.warnings)
     assert len(verdict.warnings[1]) <= 250
     over = {**stalled, "status": "False"}
     assert not any(
         "solved" in w
         for w in admit(deployment("v1"), deployment("v2"), rollout(status={"conditions": [over]}))[1].warnings
     )
+
+
+def test_who_applies_a_rejected_version_again_is_told_that_no_pod_gets_it() -> None:
+    new = read(deployment("v2"), Deployment)
+    rejected = f"other,{template_hash(new.spec.template)}"
+    again = rollout(metadata={"annotations": {"rollouts.kruise.io/rejected-revision": rejected}})
+    _, verdict = admit(deployment("v1"), deployment("v2"), again)
+    assert verdict.warnings[0].endswith(
+        "it was rolled back before, and no pod gets it unless it is approved."
+    )
+    assert "approve" in verdict.warnings[1] and "undo" in verdict.warnings[2]
+    _, verdict = admit(deployment("v1"), deployment("v3"), again)
+    assert "step 1 of 2" in verdict.warnings[0]
 
 
 def test_long_names_do_not_make_long_warnings() -> None:

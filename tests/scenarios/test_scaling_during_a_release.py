@@ -155,3 +155,17 @@ async def test_what_the_rollout_counts_is_right_again_after_any_scaling(stage: S
     new = (await stage.deployment())["status"]["updatedReplicas"]
     assert f"{new} of 10 pods are new, the step asks for 1" in said
     await to_the_end(stage)
+
+
+@scenario
+async def test_who_scales_to_none_and_back_is_warned_that_the_new_version_is_everywhere(stage: Stage) -> None:
+    """S57: Kubernetes starts pods of the newest version only."""
+    await at_step(stage, 1)
+    await stage.scale(0)
+    await stage.until_versions({})
+    await stage.scale(10)
+    await stage.until_versions({"version-2": 10})
+    await stage.until_said("10 of 10 pods are new, the step asks for 2")
+    warned = [e for e in await stage.events("Rollout", "busybox") if e["reason"] == "BeyondStep"]
+    assert len(warned) == 1 and warned[0]["type"] == "Warning"
+    await to_the_end(stage)

@@ -14,6 +14,8 @@ from kruise_rollouts.api.rollouts_v1beta1 import Rollout, Style, style_of
 from .conditions import STALLED
 from .outcomes import pods_of
 from .plan import updated_limit
+from .rejected import rejected_by
+from .revision import template_hash
 from .settings import is_recreate
 
 LENGTH = 250  # characters of a warning
@@ -21,8 +23,7 @@ LENGTH = 250  # characters of a warning
 
 def held(new: Deployment, rollout: Rollout) -> tuple[str, ...]:
     """A release begins."""
-    said = [f"Rollout {_name(rollout)} holds this update: {_first_step(new, rollout)}."]
-    said += [*_stalled(rollout), *_what_to_do(rollout)]
+    said = _what_comes(f"Rollout {_name(rollout)} holds this update", new, rollout)
     if is_recreate(new):
         said.append("strategy Recreate: until the release ends, pods are replaced one at a time.")
     return tuple(said)
@@ -43,11 +44,7 @@ def another_version(new: Deployment, rollout: Rollout, back: str) -> list[str]:
             f"Rollout {name}: a blue-green release cannot take another version; nothing moves until you go back.",
             _way_back(rollout, back),
         ]
-    return [
-        f"Rollout {name} starts over with this version: {_first_step(new, rollout)}.",
-        *_stalled(rollout),
-        *_what_to_do(rollout, back),
-    ]
+    return _what_comes(f"Rollout {name} starts over with this version", new, rollout, back)
 
 
 def cannot_resume(rollout: Rollout, back: str) -> list[str]:
@@ -106,6 +103,19 @@ def several_versions(new: Deployment, rollout: Rollout, count: int) -> str:
         f" is complete (kubectl rollout status deployment/{name}), apply one of the running versions again, or set"
         " spec.disabled of the Rollout to true to update without steps."
     )
+
+
+def _what_comes(so: str, new: Deployment, rollout: Rollout, back: str = "") -> list[str]:
+    """`so`, what follows from it, and what to do."""
+    if stalled := _stalled(rollout):
+        return [f"{so}.", *stalled, _way_back(rollout, back)]
+    if template_hash(new.spec.template) in rejected_by(rollout):
+        return [
+            f"{so}: it was rolled back before, and no pod gets it unless it is approved.",
+            f"To release it all the same: {_command('approve', rollout)}",
+            _way_back(rollout, back),
+        ]
+    return [f"{so}: {_first_step(new, rollout)}.", *_what_to_do(rollout, back)]
 
 
 def _first_step(new: Deployment, rollout: Rollout) -> str:

@@ -7,6 +7,7 @@ jumping to a step, is what lets the revision go, and forgets.
 
 from __future__ import annotations
 
+from kruise_rollouts.api.rollouts_v1beta1 import Rollout
 from kruise_rollouts.core.snapshot import RolloutSnapshot
 from kruise_rollouts.kube.effects import Patch, Write
 
@@ -16,7 +17,7 @@ REMEMBERED = 10  # of them
 
 def remember(seen: RolloutSnapshot) -> tuple[Write, ...]:
     """Writes that note the revision being released as rejected."""
-    revision, known = seen.sub.updated_revision, _rejected(seen)
+    revision, known = seen.sub.updated_revision, rejected_by(seen.rollout)
     if not revision or known[:1] == [revision]:
         return ()
     return _note(seen, [revision, *(r for r in known if r != revision)][:REMEMBERED])
@@ -27,12 +28,12 @@ def forget(seen: RolloutSnapshot) -> tuple[Write, ...]:
     if not is_rejected(seen):
         return ()
     assert seen.workload is not None
-    return _note(seen, [r for r in _rejected(seen) if r != seen.workload.state.update_revision])
+    return _note(seen, [r for r in rejected_by(seen.rollout) if r != seen.workload.state.update_revision])
 
 
 def is_rejected(seen: RolloutSnapshot) -> bool:
     """The workload's revision was rolled back before."""
-    return seen.workload is not None and seen.workload.state.update_revision in _rejected(seen)
+    return seen.workload is not None and seen.workload.state.update_revision in rejected_by(seen.rollout)
 
 
 def held_message(seen: RolloutSnapshot) -> str:
@@ -43,8 +44,9 @@ def held_message(seen: RolloutSnapshot) -> str:
     )
 
 
-def _rejected(seen: RolloutSnapshot) -> list[str]:
-    return [r for r in seen.rollout.metadata.annotations.get(REJECTED, "").split(",") if r]
+def rejected_by(rollout: Rollout) -> list[str]:
+    """Hashes of the templates that were rolled back, the last one first."""
+    return [r for r in rollout.metadata.annotations.get(REJECTED, "").split(",") if r]
 
 
 def _note(seen: RolloutSnapshot, revisions: list[str]) -> tuple[Write, ...]:

@@ -25,12 +25,13 @@ from kruise_rollouts.core.outcomes import (
     with_step,
     with_sub,
 )
-from kruise_rollouts.core.rejected import forget
+from kruise_rollouts.core.rejected import forget, held_message
 from kruise_rollouts.core.snapshot import Reason, RolloutSnapshot
 from kruise_rollouts.core.tasks import todo
 from kruise_rollouts.kube.effects import Note
 
 S = StepState
+ASKED = ", the step asks for "
 
 
 def take_step(seen: RolloutSnapshot) -> Out:
@@ -108,13 +109,13 @@ def _passes_by_itself(seen: RolloutSnapshot) -> bool:
 
 def _paused(seen: RolloutSnapshot) -> Out:
     if seen.sub.current_step_index == 0:
-        return stay(seen)  # held: see rejected.py
+        return _warned(seen, stay(seen, message=f"{held_message(seen)}{_beyond(seen)}"))
     if _passes_by_itself(seen):
         return move(seen, with_step(seen, current_step_state=S.READY, last_update_time=seen.now))
     duration = seen.step.pause.duration
     if duration is None:
         message = f"{where(seen)}, and you need manually confirm to enter the next step{_beyond(seen)}"
-        return stay(seen, message=message)
+        return _warned(seen, stay(seen, message=message))
     message = f"{where(seen)}, and wait duration({duration} seconds) to enter the next step{_beyond(seen)}"
     since = seen.sub.last_update_time
     # Since later than now: somebody has set the clock back, and who knows how long it lasts already.
@@ -122,8 +123,16 @@ def _paused(seen: RolloutSnapshot) -> Out:
         return move(seen, replace(with_step(seen, last_update_time=seen.now), message=message))
     due = since + timedelta(seconds=duration)
     if seen.now < due:
-        return stay(seen, message=message, wake_at=due)
+        return _warned(seen, stay(seen, message=message, wake_at=due))
     return move(seen, with_step(seen, current_step_state=S.READY, last_update_time=seen.now))
+
+
+def _warned(seen: RolloutSnapshot, out: Out) -> Out:
+    """`out`, with a word on pods beyond the step when they come; a person may have to act."""
+    told = _beyond(seen).removeprefix("; ")
+    if not told or ASKED in seen.status.message:
+        return out
+    return replace(out, notes=(*out.notes, *tell(seen, told, reason="BeyondStep", type_="Warning")))
 
 
 def _beyond(seen: RolloutSnapshot) -> str:
@@ -132,10 +141,12 @@ def _beyond(seen: RolloutSnapshot) -> str:
     After a jump back; or after a scale to 0, from where the Deployment controller starts new pods only.
     """
     assert seen.workload is not None
-    asked, new = seen.workload.planned(seen.step.replicas or 0), seen.sub.updated_replicas
+    asked, new = 0, seen.workload.state.updated  # at step 0 nobody counts for us
+    if seen.sub.current_step_index > 0:
+        asked, new = seen.workload.planned(seen.step.replicas or 0), seen.sub.updated_replicas
     if new <= asked or seen.workload.state.replicas == 0:
         return ""
-    return f"; {new} of {pods_of(seen.workload.state.replicas)} are new, the step asks for {asked}"
+    return f"; {new} of {pods_of(seen.workload.state.replicas)} are new{ASKED}{asked}"
 
 
 def _ready(seen: RolloutSnapshot) -> Out:
