@@ -281,6 +281,7 @@ async def test_a_rollout_that_is_disabled_lets_go_and_can_be_enabled_again(stage
     await stage.until_ready(10)
     await stage.patch(ROLLOUT, "busybox", {"spec": {"disabled": False}})
     await stage.until_phase("Healthy")
+    assert condition(await stage.rollout(), "Progressing") == {}  # of the release that was broken off
     await stage.set_version("version-4")
     await stage.until_paused(1)
     assert await stage.versions() == {"version-3": 8, "version-4": 2}

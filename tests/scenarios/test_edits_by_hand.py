@@ -37,6 +37,7 @@ WHOLE: tuple[Object, ...] = (
     {"phase": "Initial"},
     {"phase": "Terminating"},
     {"phase": "Disabled"},
+    {"phase": "Disabling"},
     {"conditions": []},
     {"canaryStatus": None},
     {"canaryStatus": None, "conditions": [], "phase": ""},

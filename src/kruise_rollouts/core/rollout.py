@@ -20,6 +20,7 @@ from kruise_rollouts.api.keys import (
     ProgressingReason,
     ReleasePhase,
     RolloutPhase,
+    StepState,
     TerminatingReason,
 )
 from kruise_rollouts.api.rollouts_v1beta1 import Condition, RolloutStatus
@@ -131,6 +132,9 @@ def _with_finalizers(seen: RolloutSnapshot, wanted: tuple[str, ...], more: JsonO
 
 def _disabled(seen: RolloutSnapshot) -> Out | None:
     phase = seen.status.phase
+    if phase == P.DISABLING and _is_kept(seen):
+        told = "the Rollout is not disabled; its release goes on"
+        return move(seen, replace(seen.status, phase=P.PROGRESSING), notes=tell(seen, told))
     if phase == P.DISABLING:
         if (waiting := finalise(seen, Reason.DISABLED)) is not None:
             return waiting
@@ -148,6 +152,14 @@ def _disabled(seen: RolloutSnapshot) -> Out | None:
         (P.DISABLING, "Disabling rollout, release resources") if busy else (P.DISABLED, "Rollout is disabled")
     )
     return move(seen, replace(seen.status, phase=to, message=message, conditions=conditions))
+
+
+def _is_kept(seen: RolloutSnapshot) -> bool:
+    """Enabled again, or never disabled but by a hand-written phase, before the release was told to finish."""
+    release = seen.own_release
+    if seen.rollout.spec.disabled or release is None or release.metadata.deletion_timestamp is not None:
+        return False
+    return release.spec.release_plan.batch_partition is not None
 
 
 def _without_workload(seen: RolloutSnapshot) -> Out | None:
@@ -298,8 +310,12 @@ def _refreshed(seen: RolloutSnapshot) -> Out:
         observed_rollout_id=rollout_id(seen),
         current_step_index=steps,
         next_step_index=-1,
-        current_step_state="Completed",
+        current_step_state=StepState.COMPLETED,
     )
+    assert seen.workload is not None
+    state = seen.workload.state
+    if sub.current_step_state != StepState.COMPLETED and state.settled:  # broken off, and given back since
+        current = replace(current, updated_replicas=state.updated, updated_ready_replicas=state.updated_ready)
     return stay(seen) if current == sub else move(seen, with_sub(seen, current))
 
 
@@ -308,7 +324,9 @@ def _progressing(seen: RolloutSnapshot) -> Out:
 
 
 def _enabled(seen: RolloutSnapshot) -> Out:
-    return move(seen, replace(seen.status, phase=P.HEALTHY, message=HEALTHY_MESSAGE))
+    # The release that was broken off left it as it was.
+    conditions = without(seen.status.conditions, ConditionType.PROGRESSING)
+    return move(seen, replace(seen.status, phase=P.HEALTHY, message=HEALTHY_MESSAGE, conditions=conditions))
 
 
 def _undeleted(seen: RolloutSnapshot) -> Out:
@@ -338,6 +356,7 @@ ARROWS: tuple[tuple[str, str, RolloutPhase], ...] = (
     ("workload gone", "", P.INITIAL),
     ("disabled while a release stands", P.PROGRESSING, P.DISABLING),
     ("given back", P.DISABLING, P.DISABLED),
+    ("enabled again before that", P.DISABLING, P.PROGRESSING),
     ("disabled", P.INITIAL, P.DISABLED),
     ("disabled", P.HEALTHY, P.DISABLED),
 )
