@@ -58,7 +58,7 @@ STEPS = "Spec.Strategy.Canary.Steps"
 
 
 def test_a_usual_rollout_is_accepted_without_a_word() -> None:
-    new = rollout(*GOOD, routing=[ROUTING])
+    new = rollout({"replicas": "5%"}, {"replicas": "100%"})
     assert paths(new) == []
     assert advice_of(new, None) == ()
 
@@ -220,7 +220,6 @@ def test_a_problem_says_where_what_and_what_to_do() -> None:
     [
         (rollout({"replicas": 1, "pause": {"duration": -1}}), "pause.duration -1 is negative"),
         (rollout(*GOOD), "no trafficRoutings"),
-        (rollout(*GOOD[::-1][1:], routing=[ROUTING]), "less traffic (5%)"),
         (rollout({"replicas": 1}, failureThreshold="200%"), "failureThreshold '200%'"),
         (rollout({"replicas": 1}, failureThreshold="2"), "failureThreshold '2'"),
         (rollout({"replicas": 1}, patchPodTemplateMetadata={}), "patchPodTemplateMetadata has no effect"),
@@ -231,6 +230,24 @@ def test_a_problem_says_where_what_and_what_to_do() -> None:
 def test_what_is_useless_is_accepted_with_a_warning(new: rollouts_v1beta1.Rollout, words: str) -> None:
     found = advice_of(new, None)
     assert len(found) == 1 and words in found[0] and len(found[0]) <= 250
+
+
+def test_less_traffic_than_the_step_before_is_warned_of() -> None:
+    found = advice_of(rollout(*GOOD[::-1][1:], routing=[ROUTING]), None)
+    assert any("less traffic (5%)" in w for w in found)
+
+
+def test_traffic_that_nobody_routes_is_warned_of_when_the_rollout_is_stored() -> None:
+    plain, routed = rollout({"replicas": 1}), rollout({"replicas": 1}, routing=[ROUTING])
+    by_field = rollout({"replicas": 1, "traffic": "5%"}, trafficRoutingRef="shop")
+    annotated = msgspec.structs.replace(plain.metadata, annotations={keys.TRAFFIC_ROUTING: "shop"})
+    by_annotation = msgspec.structs.replace(plain, metadata=annotated)
+    for new in (routed, by_field, by_annotation):
+        for old in (None, plain):
+            (told,) = advice_of(new, old)
+            assert told.startswith("this controller does not route traffic; remove ") and len(told) <= 250
+            assert told.endswith("Until then nothing is released.")
+        assert advice_of(new, new) == ()
 
 
 @pytest.mark.parametrize(

@@ -563,6 +563,7 @@ def test_a_step_that_does_not_get_ready_says_how_far_it_is() -> None:
             "UnsupportedTraffic",
             "traffic",
         ),
+        ({"strategy": {"canary": {"trafficRoutingRef": "shop"}}}, "UnsupportedTraffic", "trafficRoutingRef"),
     ],
 )
 def test_what_cannot_be_released_stands_still_and_says_what_to_do(

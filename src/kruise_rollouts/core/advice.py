@@ -9,25 +9,42 @@ from __future__ import annotations
 from itertools import pairwise
 
 from kruise_rollouts.api.int_or_percent import is_percent, scaled
-from kruise_rollouts.api.keys import RolloutPhase
-from kruise_rollouts.api.rollouts_v1beta1 import BlueGreenStrategy, CanaryStrategy, Rollout, Style, style_of
+from kruise_rollouts.api.keys import TRAFFIC_ROUTING, RolloutPhase
+from kruise_rollouts.api.rollouts_v1beta1 import (
+    BlueGreenStrategy,
+    CanaryStrategy,
+    Rollout,
+    RolloutSpec,
+    Style,
+    style_of,
+)
+from kruise_rollouts.core.problems import unsupported_traffic
 
 # Kinds this version moves; for the others a Rollout is stored and shown, but does nothing.
 HANDLED = {("apps", "Deployment")}
+# Of what is accepted because another controller, or a later version, can do it.
+NOTHING_MOVES = "Until then nothing is released."
 
 
 def advice_of(new: Rollout, old: Rollout | None) -> tuple[str, ...]:
     """Warnings for the person who stores `new`; `old`: None on a create."""
-    if new.metadata.deletion_timestamp is not None or (old is not None and old.spec == new.spec):
+    if new.metadata.deletion_timestamp is not None or (old is not None and _asked(old) == _asked(new)):
         return ()
     strategy = new.spec.strategy.active
     found = [*_about_workload(new)]
+    if (traffic := unsupported_traffic(new)) is not None:
+        found.append(f"{traffic.message} {NOTHING_MOVES}")
     if strategy is not None:
-        found += _about_steps(strategy)
+        found += _about_steps(strategy, routed=traffic is not None)
         found += _about_fields(strategy, style_of(new.spec))
     if old is not None and old.status.phase == RolloutPhase.PROGRESSING:
         found += _about_progress(new, old)
     return tuple(found)
+
+
+def _asked(rollout: Rollout) -> tuple[RolloutSpec, str]:
+    """What a person asks for: the spec, and the annotation that asks for traffic beside it."""
+    return rollout.spec, rollout.metadata.annotations.get(TRAFFIC_ROUTING, "")
 
 
 def _about_progress(new: Rollout, old: Rollout) -> list[str]:
@@ -59,12 +76,11 @@ def _about_workload(new: Rollout) -> list[str]:
     return []
 
 
-def _about_steps(strategy: CanaryStrategy | BlueGreenStrategy) -> list[str]:
+def _about_steps(strategy: CanaryStrategy | BlueGreenStrategy, *, routed: bool) -> list[str]:
     found = []
     for number, step in enumerate(strategy.steps, 1):
         if step.pause.duration is not None and step.pause.duration < 0:
             found.append(f"step {number}: pause.duration {step.pause.duration} is negative and counts as 0")
-    routed = bool(strategy.traffic_routings or strategy.traffic_routing_ref)
     with_traffic = [number for number, step in enumerate(strategy.steps, 1) if step.has_traffic]
     if with_traffic and not routed:
         found.append(

@@ -10,7 +10,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kruise_rollouts.api.int_or_percent import IntOrPercent, scaled
-from kruise_rollouts.api.rollouts_v1beta1 import Condition, RolloutStatus
+from kruise_rollouts.api.keys import ROLLING_STYLE, TRAFFIC_ROUTING
+from kruise_rollouts.api.rollouts_v1beta1 import Condition, Rollout, RolloutStatus
 from kruise_rollouts.core.conditions import STALLED, set_condition, without
 from kruise_rollouts.core.snapshot import RolloutSnapshot
 
@@ -40,18 +41,39 @@ def _unsupported(seen: RolloutSnapshot) -> Problem | None:
     if strategy.canary is not None and strategy.blue_green is not None:
         return Problem("InvalidPlan", "spec.strategy has both canary and blueGreen; remove one of them.")
     if seen.strategy is None:
-        asked = "blueGreen" if strategy.blue_green is not None else "canary with enableExtraWorkloadForCanary"
-        return Problem(
-            "UnsupportedStrategy",
-            f"this controller cannot release in the style {asked}; use canary with "
-            "enableExtraWorkloadForCanary: false.",
-        )
+        return unsupported_style(seen.rollout)
+    return unsupported_traffic(seen.rollout)
+
+
+def unsupported_style(rollout: Rollout) -> Problem:
+    """What the person is told of a style that strategies/ does not have."""
+    is_blue_green = rollout.spec.strategy.blue_green is not None
+    asked = "blueGreen" if is_blue_green else "canary with enableExtraWorkloadForCanary"
+    return Problem(
+        "UnsupportedStrategy",
+        f"this controller cannot release in the style {asked}; use canary with "
+        f"enableExtraWorkloadForCanary: false (v1alpha1: annotation {ROLLING_STYLE}: partition).",
+    )
+
+
+def unsupported_traffic(rollout: Rollout) -> Problem | None:
+    """Traffic that is asked for in any of the three ways; None if there is none.
+
+    Not ignored: pods would be released by a person who believes that requests reach them step by step.
+    """
+    strategy = rollout.spec.strategy
+    where = "blueGreen" if strategy.blue_green is not None else "canary"
+    named = []
     if strategy.traffic_routings:
-        return Problem(
-            "UnsupportedTraffic",
-            "this controller does not route traffic; remove trafficRoutings, traffic and matches from spec.strategy.",
-        )
-    return None
+        named.append("trafficRoutings, traffic and matches from spec.strategy")
+    if strategy.active is not None and strategy.active.traffic_routing_ref:
+        named.append(f"spec.strategy.{where}.trafficRoutingRef")
+    if rollout.metadata.annotations.get(TRAFFIC_ROUTING):
+        named.append(f"the annotation {TRAFFIC_ROUTING}")
+    if not named:
+        return None
+    told = f"this controller does not route traffic; remove {', and '.join(named)}."
+    return Problem("UnsupportedTraffic", told)
 
 
 def _rivalry(seen: RolloutSnapshot) -> Problem | None:
