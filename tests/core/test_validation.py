@@ -232,6 +232,24 @@ def test_what_is_useless_is_accepted_with_a_warning(new: rollouts_v1beta1.Rollou
     assert len(found) == 1 and words in found[0] and len(found[0]) <= 250
 
 
+def test_a_style_that_cannot_be_released_yet_is_warned_of_when_the_rollout_is_stored() -> None:
+    plain, extra = rollout({"replicas": 1}), rollout({"replicas": 1}, enableExtraWorkloadForCanary=True)
+    for new, style in ((blue_green({"replicas": 1}), "blueGreen"), (extra, "enableExtraWorkloadForCanary")):
+        for old in (None, plain):
+            (told,) = advice_of(new, old)
+            assert (
+                f"cannot release in the style {'' if style == 'blueGreen' else 'canary with '}{style}" in told
+            )
+            assert "use canary with enableExtraWorkloadForCanary: false" in told
+            assert told.endswith("Until then nothing is released.") and len(told) <= 250
+        assert advice_of(new, new) == ()
+
+
+def test_a_kind_that_cannot_be_released_yet_is_warned_of_with_what_to_do() -> None:
+    (told,) = advice_of(rollout({"replicas": 1}, ref={**CLONE_SET, "name": "n" * 253}), None)
+    assert "Refer to an apps/v1 Deployment, or delete this Rollout" in told and len(told) <= 250
+
+
 def test_less_traffic_than_the_step_before_is_warned_of() -> None:
     found = advice_of(rollout(*GOOD[::-1][1:], routing=[ROUTING]), None)
     assert any("less traffic (5%)" in w for w in found)

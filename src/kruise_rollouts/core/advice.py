@@ -6,6 +6,7 @@ spec is new or changed.
 
 from __future__ import annotations
 
+import textwrap
 from itertools import pairwise
 
 from kruise_rollouts.api.int_or_percent import is_percent, scaled
@@ -18,11 +19,13 @@ from kruise_rollouts.api.rollouts_v1beta1 import (
     Style,
     style_of,
 )
-from kruise_rollouts.core.problems import unsupported_traffic
+from kruise_rollouts.core.admission_words import LENGTH
+from kruise_rollouts.core.problems import unsupported_style, unsupported_traffic
+from kruise_rollouts.core.strategies import STRATEGIES
 
 # Kinds this version moves; for the others a Rollout is stored and shown, but does nothing.
 HANDLED = {("apps", "Deployment")}
-# Of what is accepted because another controller, or a later version, can do it.
+# Such a Rollout is accepted all the same: what asks for it may have been written for another controller.
 NOTHING_MOVES = "Until then nothing is released."
 
 
@@ -32,14 +35,12 @@ def advice_of(new: Rollout, old: Rollout | None) -> tuple[str, ...]:
         return ()
     strategy = new.spec.strategy.active
     found = [*_about_workload(new)]
-    if (traffic := unsupported_traffic(new)) is not None:
-        found.append(f"{traffic.message} {NOTHING_MOVES}")
     if strategy is not None:
-        found += _about_steps(strategy, routed=traffic is not None)
+        found += _about_steps(strategy, routed=unsupported_traffic(new) is not None)
         found += _about_fields(strategy, style_of(new.spec))
     if old is not None and old.status.phase == RolloutPhase.PROGRESSING:
         found += _about_progress(new, old)
-    return tuple(found)
+    return tuple(textwrap.shorten(told, LENGTH, placeholder=" ...") for told in found)
 
 
 def _asked(rollout: Rollout) -> tuple[RolloutSpec, str]:
@@ -65,15 +66,21 @@ def _about_progress(new: Rollout, old: Rollout) -> list[str]:
 
 
 def _about_workload(new: Rollout) -> list[str]:
-    ref = new.spec.workload_ref
+    """What keeps it from releasing anything at all."""
+    ref, style = new.spec.workload_ref, style_of(new.spec)
+    found = []
     if not ref.name:
-        return ["workloadRef.name is empty: this Rollout has no workload"]
-    if (ref.group, ref.kind) not in HANDLED:
-        return [
-            f"this controller does not release {ref.kind} ({ref.api_version}) step by step yet:"
-            f" {ref.name} keeps being updated by its own controller"
-        ]
-    return []
+        found.append("workloadRef.name is empty: this Rollout has no workload")
+    elif (ref.group, ref.kind) not in HANDLED:
+        found.append(
+            f"this controller does not release {ref.kind} ({ref.api_version}) step by step yet: it keeps being"
+            " updated by its own controller. Refer to an apps/v1 Deployment, or delete this Rollout"
+        )
+    if style is not None and style not in STRATEGIES:
+        found.append(f"{unsupported_style(new).message} {NOTHING_MOVES}")
+    if (traffic := unsupported_traffic(new)) is not None:
+        found.append(f"{traffic.message} {NOTHING_MOVES}")
+    return found
 
 
 def _about_steps(strategy: CanaryStrategy | BlueGreenStrategy, *, routed: bool) -> list[str]:
