@@ -73,3 +73,11 @@ def test_everything_that_asks_for_traffic_is_named_at_once() -> None:
 def test_a_reference_alone_leaves_the_steps_as_they_are() -> None:
     found = problem({"canary": {"steps": [{"replicas": 1}], "trafficRoutingRef": "shop"}})
     assert found is not None and "matches" not in found.message
+
+
+def test_numbers_that_go_clients_cannot_read_are_not_passed_on_to_a_batch_release() -> None:
+    found = problem({"canary": {"steps": [{"replicas": 99999999999}]}})
+    assert found is not None and found.reason == "InvalidPlan"
+    assert "steps[0].replicas is 99999999999" in found.message
+    found = problem({"canary": {"steps": [{"replicas": 1}], "failureThreshold": 99999999999}})
+    assert found is not None and "spec.strategy.canary.failureThreshold is 99999999999" in found.message

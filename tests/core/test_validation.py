@@ -82,6 +82,20 @@ def test_a_step_that_makes_no_sense_is_refused(step: Obj, path: str) -> None:
     assert paths(rollout(step)) == [path]
 
 
+@pytest.mark.parametrize("number", [2147483648, 99999999999])
+def test_a_number_that_go_clients_cannot_read_is_refused(number: int) -> None:
+    """One such object makes every typed list fail."""
+    assert paths(rollout({"replicas": number})) == [f"{STEPS}[0].Replicas"]
+    assert paths(blue_green({"replicas": number})) == ["Spec.Strategy.BlueGreen.Steps[0].Replicas"]
+    assert paths(rollout({"replicas": 2147483647}, failureThreshold=2147483647)) == []
+    for threshold in (number, -number - 1):
+        new = rollout({"replicas": 1}, failureThreshold=threshold)
+        assert paths(new) == ["Spec.Strategy.Canary.FailureThreshold"]
+        assert paths(new, rollout({"replicas": 1})) == ["Spec.Strategy.Canary.FailureThreshold"]
+    [problem] = validation.problems_of(rollout({"replicas": number}), None, (), Limits())
+    assert "at most 2147483647" in problem.detail
+
+
 @pytest.mark.parametrize("step", [{"replicas": 200}, {"replicas": 80, "traffic": "5%"}, {"replicas": "51%"}])
 def test_numbers_of_pods_and_steps_without_traffic_are_not_limited(step: Obj) -> None:
     assert paths(rollout(step)) == []
@@ -320,6 +334,13 @@ def old_paths(new: rollouts_v1alpha1.Rollout, old: rollouts_v1alpha1.Rollout | N
 )
 def test_a_v1alpha1_rollout_that_makes_no_sense_is_refused(steps: list[Obj], style: str, path: str) -> None:
     assert old_paths(old_rollout(*steps, style=style)) == [path]
+
+
+def test_a_v1alpha1_number_that_go_clients_cannot_read_is_refused() -> None:
+    assert old_paths(old_rollout({"replicas": 99999999999})) == [f"{STEPS}[0].Replicas"]
+    assert old_paths(old_rollout({"replicas": 1}, failureThreshold=99999999999)) == [
+        "Spec.Strategy.Canary.FailureThreshold"
+    ]
 
 
 def test_a_v1alpha1_rollout_that_makes_sense_is_accepted() -> None:

@@ -11,6 +11,8 @@ from typing import TypeAlias
 
 IntOrPercent: TypeAlias = int | str
 
+LARGEST = 2147483647  # Go clients read a number as int32: one beyond it makes every typed list fail
+
 _PERCENT = re.compile(r"[+-]?[0-9]{1,9}%")
 
 
@@ -22,6 +24,17 @@ def parse_percent(text: str) -> int | None:
 def is_percent(value: IntOrPercent | None) -> bool:
     """True for a well-formed percentage; False for a number, None and malformed text."""
     return isinstance(value, str) and parse_percent(value) is not None
+
+
+def is_amount(value: IntOrPercent | None) -> bool:
+    """Whether it is a number of pods, or a percentage, that every client can read; 0 is one."""
+    count = None if value is None else scaled(value, 100, up=True)
+    return count is not None and 0 <= count <= LARGEST
+
+
+def is_readable(value: IntOrPercent | None) -> bool:
+    """False for a number that Go clients have no room for."""
+    return not isinstance(value, int) or -LARGEST <= value <= LARGEST
 
 
 def scaled(value: IntOrPercent, total: int, *, up: bool) -> int | None:

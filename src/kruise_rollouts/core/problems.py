@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from kruise_rollouts.api.int_or_percent import IntOrPercent, scaled
+from kruise_rollouts.api.int_or_percent import LARGEST, is_amount, is_readable
 from kruise_rollouts.api.keys import ROLLING_STYLE, TRAFFIC_ROUTING
 from kruise_rollouts.api.rollouts_v1beta1 import Condition, Rollout, RolloutStatus
 from kruise_rollouts.core.conditions import STALLED, set_condition, without
@@ -103,18 +103,19 @@ def _bad_plan(seen: RolloutSnapshot) -> Problem | None:
             f"spec.strategy.{where}.steps has {len(seen.steps)} steps; keep at most {MAX_STEPS}.",
         )
     for index, step in enumerate(seen.steps):
-        if not _is_amount(step.replicas):
+        if not is_amount(step.replicas):
             return Problem(
                 "InvalidPlan",
                 f"spec.strategy.{where}.steps[{index}].replicas is {step.replicas!r}; "
-                "give a number of pods or a percentage such as 20%.",
+                f"give a number of pods (at most {LARGEST}) or a percentage such as 20%.",
             )
+    active = seen.rollout.spec.strategy.active
+    if active is not None and not is_readable(active.failure_threshold):
+        return Problem(
+            "InvalidPlan",
+            f"spec.strategy.{where}.failureThreshold is {active.failure_threshold}; give at most {LARGEST}.",
+        )
     return None
-
-
-def _is_amount(value: IntOrPercent | None) -> bool:
-    count = None if value is None else scaled(value, 100, up=True)
-    return count is not None and count >= 0
 
 
 def with_stalled(status: RolloutStatus, problem: Problem | None, seen: RolloutSnapshot) -> RolloutStatus:

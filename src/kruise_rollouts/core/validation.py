@@ -14,7 +14,14 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from kruise_rollouts.api.int_or_percent import IntOrPercent, is_percent, parse_percent, scaled
+from kruise_rollouts.api.int_or_percent import (
+    LARGEST,
+    IntOrPercent,
+    is_percent,
+    is_readable,
+    parse_percent,
+    scaled,
+)
 from kruise_rollouts.api.keys import RolloutPhase
 from kruise_rollouts.api.rollouts_v1beta1 import (
     BlueGreenStrategy,
@@ -37,6 +44,7 @@ BLUE_GREEN = {("apps", "Deployment"), ("apps.kruise.io", "CloneSet")}
 # the workload and its routes were given.
 LOCKED = {RolloutPhase.PROGRESSING, RolloutPhase.TERMINATING, RolloutPhase.DISABLING}
 
+_TOO_LARGE = f"must be at most {LARGEST}: other clients have no room for more, and fail on every list with it"
 WORKLOAD = "Spec.ObjectRef.WorkloadRef"
 Problems: TypeAlias = "tuple[Problem, ...]"
 
@@ -128,7 +136,8 @@ def _strategy_problems(new: Rollout, limits: Limits) -> Problems:
         found = (Problem(WORKLOAD, detail, _named(ref)),)
     path = "Spec.Strategy.BlueGreen" if style is Style.BLUE_GREEN else "Spec.Strategy.Canary"
     steps = _steps_problems(strategy.active, style, path, limits)
-    return found + steps + traffic_problems(strategy.active.traffic_routings, path)
+    routing = traffic_problems(strategy.active.traffic_routings, path)
+    return found + steps + threshold_problems(strategy.active.failure_threshold, path) + routing
 
 
 def _steps_problems(
@@ -174,7 +183,16 @@ def replicas_problem(replicas: IntOrPercent, path: str) -> Problem | None:
     if amount is None or amount <= 0 or (isinstance(replicas, str) and amount > 100):
         detail = 'must be a positive number of pods, or a percentage from "1%" to "100%"'
         return Problem(f"{path}.Replicas", detail, replicas)
+    if not is_readable(replicas):
+        return Problem(f"{path}.Replicas", _TOO_LARGE, replicas)
     return None
+
+
+def threshold_problems(threshold: IntOrPercent | None, path: str) -> Problems:
+    """Only what other clients could not read; advice.py has the rest. `path`: of the strategy."""
+    if is_readable(threshold):
+        return ()
+    return (Problem(f"{path}.FailureThreshold", _TOO_LARGE, threshold),)
 
 
 def partition_problem(replicas: IntOrPercent, path: str, limits: Limits) -> Problem | None:

@@ -21,6 +21,7 @@ from .validation import (
     partition_problem,
     ref_problems,
     replicas_problem,
+    threshold_problems,
     traffic_problems,
 )
 
@@ -63,9 +64,9 @@ def _strategy_problems(new: Rollout, limits: Limits) -> Problems:
     canary = new.spec.strategy.canary
     if canary is None:
         return (Problem(CANARY, "is needed; for blue-green use v1beta1"),)
-    return _steps_problems(canary, _is_partition(new), limits) + traffic_problems(
-        canary.traffic_routings, CANARY
-    )
+    steps = _steps_problems(canary, _is_partition(new), limits)
+    routing = traffic_problems(canary.traffic_routings, CANARY)
+    return steps + threshold_problems(canary.failure_threshold, CANARY) + routing
 
 
 def _steps_problems(canary: CanaryStrategy, is_partition: bool, limits: Limits) -> Problems:
