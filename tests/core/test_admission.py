@@ -189,6 +189,34 @@ def test_who_applies_a_rejected_version_again_is_told_that_no_pod_gets_it() -> N
     assert "step 1 of 2" in verdict.warnings[0]
 
 
+BAD_ID = {"annotations": {keys.ROLLOUT_ID: "release #5 / blue"}}
+
+
+def test_who_names_a_release_with_what_cannot_be_a_label_is_told_at_once() -> None:
+    _, verdict = admit(deployment("v1"), deployment("v2", **BAD_ID), rollout())
+    (told,) = [w for w in verdict.warnings if "rollout-id" in w]
+    assert '"release #5 / blue"' in told and "at most 63" in told and "will not move" in told
+    long: Obj = {"annotations": {keys.ROLLOUT_ID: '"n \\' * 100}}
+    assert max(map(len, admit(deployment("v1"), deployment("v2", **long), rollout())[1].warnings)) <= 250
+    good: Obj = {"annotations": {keys.ROLLOUT_ID: "r5"}}
+    bad_before = {"type": "Stalled", "status": "True", "reason": "InvalidRolloutID", "message": "x"}
+    stalled = rollout(status={"conditions": [bad_before]})
+    _, verdict = admit(deployment("v1", **BAD_ID), deployment("v2", **good), stalled)
+    assert not any("will not move" in w for w in verdict.warnings), "it is mended by this very update"
+
+
+def test_who_renames_a_release_under_way_with_what_cannot_be_a_label_is_told_at_once() -> None:
+    marked = {keys.IN_PROGRESSING: MARK}
+    old = deployment("v2", annotations=marked, paused=True)
+    new = deployment("v2", annotations={**marked, **BAD_ID["annotations"]}, paused=True)
+    _, verdict = admit(old, new, rollout())
+    (told,) = verdict.warnings
+    assert "release #5 / blue" in told
+    assert admit(new, new, rollout())[1].warnings == ()
+    version = deployment("v3", annotations={**marked, **BAD_ID["annotations"]}, paused=True)
+    assert any("release #5 / blue" in w for w in admit(new, version, rollout())[1].warnings)
+
+
 def test_long_names_do_not_make_long_warnings() -> None:
     name = "n" * 63
     long = rollout(metadata={"name": name, "namespace": name})

@@ -12,6 +12,7 @@ from kruise_rollouts.kube.labels import (
     Requirement,
     Selector,
     SelectorError,
+    is_label_value,
     parse_fields,
     parse_selector,
     selector_of,
@@ -102,3 +103,15 @@ def test_field_selectors_compare_for_equality_only() -> None:
     assert not selector.matches({"metadata.name": "web", "status.phase": "Running", "x": "a,b=c"})
     with pytest.raises(SelectorError):
         parse_fields("metadata.name in (a)")
+
+
+@pytest.mark.parametrize("text", ["", "1", "night", "2026-01-01_b.7", "A" * 63])
+def test_values_that_a_label_may_have(text: str) -> None:
+    assert is_label_value(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["release #5 / blue", "A" * 64, "-a", "a-", ".a", "a b", "a\n", "ä", "a/b", "٣", " "]
+)
+def test_values_that_a_label_cannot_have(text: str) -> None:
+    assert not is_label_value(text)

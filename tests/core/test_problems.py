@@ -16,6 +16,7 @@ from kruise_rollouts.core.workloads.deployment import PartitionedDeployment
 
 Obj = dict[str, Any]
 REF = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+ROLLOUT_ID = "rollouts.kruise.io/rollout-id"
 TRAFFIC_ROUTING = "rollouts.kruise.io/trafficrouting"
 
 
@@ -81,3 +82,14 @@ def test_numbers_that_go_clients_cannot_read_are_not_passed_on_to_a_batch_releas
     assert "steps[0].replicas is 99999999999" in found.message
     found = problem({"canary": {"steps": [{"replicas": 1}], "failureThreshold": 99999999999}})
     assert found is not None and "spec.strategy.canary.failureThreshold is 99999999999" in found.message
+
+
+def test_an_id_that_pods_cannot_be_labelled_with_is_told_on_the_rollout() -> None:
+    for text in ("release #5 / blue", "n" * 64):
+        found = problem(of_workload={"annotations": {ROLLOUT_ID: text}})
+        assert found is not None and found.reason == "InvalidRolloutID"
+        assert ROLLOUT_ID in found.message and "at most 63" in found.message and text[:20] in found.message
+    assert problem(of_workload={"annotations": {ROLLOUT_ID: "release-5_blue.a"}}) is None
+    # The label wins, and the API server has seen to it that it is one.
+    both = {"labels": {ROLLOUT_ID: "r5"}, "annotations": {ROLLOUT_ID: "release #5"}}
+    assert problem(of_workload=both) is None

@@ -380,6 +380,35 @@ def test_another_rollout_id_labels_the_pods_anew() -> None:
     assert {v["rollouts.kruise.io/rollout-id"] for v in stage.labels.values()} == {"night"}
 
 
+def test_an_id_that_is_no_label_holds_the_release_says_so_and_goes_on_when_mended() -> None:
+    """It stood at StepUpgrade without a word: the pods could not be labelled."""
+    stage = a_healthy()
+    stage._edit_deployment(
+        {"metadata": {"annotations": {"rollouts.kruise.io/rollout-id": "release #5 / blue"}}}
+    )
+    stage.set_image(2)
+    stage.finish()
+    assert condition(stage, "Stalled")["reason"] == "InvalidRolloutID" and told(stage, "release #5 / blue")
+    assert pods(stage) == {"v1": 10}
+    fix = {"metadata": {"annotations": {"rollouts.kruise.io/rollout-id": "release-5-blue"}}}
+    stage.act(lambda: stage._edit_deployment(fix))
+    stage.finish()
+    assert where(stage) == ("Progressing", 1, "StepPaused") and not condition(stage, "Stalled")
+    assert {v["rollouts.kruise.io/rollout-id"] for v in stage.labels.values()} == {"release-5-blue"}
+
+
+def test_an_id_that_becomes_bad_during_a_release_does_not_keep_it_from_being_rolled_back() -> None:
+    stage = a_release()
+    bad = {"metadata": {"annotations": {"rollouts.kruise.io/rollout-id": "release #5 / blue"}}}
+    stage.act(lambda: stage._edit_deployment(bad))
+    stage.finish()
+    assert condition(stage, "Stalled")["reason"] == "InvalidRolloutID"
+    stage.set_image(1)
+    stage.finish()
+    assert stage.status["phase"] == "Healthy" and pods(stage) == {"v1": 10}
+    assert "#" not in stage.sub["observedRolloutID"]
+
+
 @pytest.mark.parametrize("steps", [[a_step(2), a_step("50%"), a_step("100%")], [a_step("100%")]])
 def test_a_step_is_done_when_its_pods_have_been_ready_for_min_ready_seconds(steps: list[Any]) -> None:
     stage = a_healthy(steps=steps, min_ready=60)

@@ -25,6 +25,7 @@ from kruise_rollouts.kube.effects import JsonObject
 
 from . import admission_words as words
 from .revision import hash_label, is_owned, revision_number, same_template
+from .rollout_ids import id_of
 from .wishes import wishes_of
 
 # What a release keeps on a Deployment: a person's write neither removes nor changes it.
@@ -179,6 +180,8 @@ def _guard(attempt: Attempt, rollout: Rollout) -> Verdict:
         said += words.cannot_resume(rollout, back) if old.spec.paused else words.cannot_pause(rollout)
     elif lost:
         said += words.marks_put_back(rollout)
+    if not is_new_version and id_of(new.metadata) != id_of(old.metadata):
+        said += words.bad_rollout_id(new)
     if wishes is not None and wishes.told:
         said.append(words.recorded(rollout, wishes.told))
     return Verdict(_without_empty({"metadata": _without_empty(metadata), "spec": spec}), tuple(said))

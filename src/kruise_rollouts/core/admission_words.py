@@ -16,9 +16,11 @@ from .outcomes import pods_of
 from .plan import updated_limit
 from .rejected import rejected_by
 from .revision import template_hash
+from .rollout_ids import FIELD, INVALID_ID, bad_id, id_of
 from .settings import is_recreate
 
 LENGTH = 250  # characters of a warning
+_UNSOLVED = "It will not move before this is solved:"
 
 
 def held(new: Deployment, rollout: Rollout) -> tuple[str, ...]:
@@ -107,8 +109,8 @@ def several_versions(new: Deployment, rollout: Rollout, count: int) -> str:
 
 def _what_comes(so: str, new: Deployment, rollout: Rollout, back: str = "") -> list[str]:
     """`so`, what follows from it, and what to do."""
-    if stalled := _stalled(rollout):
-        return [f"{so}.", *stalled, _way_back(rollout, back)]
+    if in_the_way := [*_stalled(rollout), *bad_rollout_id(new)]:
+        return [f"{so}.", *in_the_way, _way_back(rollout, back)]
     if template_hash(new.spec.template) in rejected_by(rollout):
         return [
             f"{so}: it was rolled back before, and no pod gets it unless it is approved.",
@@ -138,13 +140,15 @@ def _first_step(new: Deployment, rollout: Rollout) -> str:
 def _stalled(rollout: Rollout) -> list[str]:
     """A Rollout that cannot release anything holds all the same; the person must know before waiting for it."""
     found = rollout.status.condition(STALLED)
-    if found is None or found.status != "True":
-        return []
-    return [
-        textwrap.shorten(
-            f"It will not move before this is solved: {found.message}", LENGTH, placeholder=" ..."
-        )
-    ]
+    if found is None or found.status != "True" or found.reason == INVALID_ID:
+        return []  # an id is looked at as this update gives it: bad_rollout_id
+    return [textwrap.shorten(f"{_UNSOLVED} {found.message}", LENGTH, placeholder=" ...")]
+
+
+def bad_rollout_id(new: Deployment) -> list[str]:
+    """The id that a person gives the release is none."""
+    told = bad_id(id_of(new.metadata), FIELD)
+    return [f"{_UNSOLVED} {told}"] if told else []
 
 
 def _what_to_do(rollout: Rollout, back: str = "") -> list[str]:

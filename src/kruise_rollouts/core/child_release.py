@@ -27,6 +27,7 @@ from kruise_rollouts.api.rollouts_v1beta1 import (
 from kruise_rollouts.core.snapshot import RolloutSnapshot, SubStatus
 from kruise_rollouts.core.tasks import Todo
 from kruise_rollouts.kube.effects import Create, Delete, JsonObject, Patch
+from kruise_rollouts.kube.labels import is_label_value
 from kruise_rollouts.kube.patch import merge_diff
 
 
@@ -72,11 +73,14 @@ def relabel(seen: RolloutSnapshot) -> tuple[Patch, ...]:
 
 
 def rollout_id(seen: RolloutSnapshot) -> str:
-    """The person's id of this release, or one made of the revision; never empty once there is a revision."""
+    """The person's id of this release, or one made of the revision; never empty once there is a revision.
+
+    An id that is no label is no id: a release stands still for it (problems.py), and its way back must not spread it.
+    """
     if seen.workload is None:
         return seen.sub.observed_rollout_id
     state = seen.workload.state
-    if state.rollout_id:
+    if state.rollout_id and is_label_value(state.rollout_id):
         return state.rollout_id
     prefix = ROLLBACK_ID_PREFIX if state.is_rollback and state.is_in_progress else ""
     return prefix + (seen.sub.updated_revision or state.update_revision)

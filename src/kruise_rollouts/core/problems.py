@@ -13,6 +13,7 @@ from kruise_rollouts.api.int_or_percent import LARGEST, is_amount, is_readable
 from kruise_rollouts.api.keys import ROLLING_STYLE, TRAFFIC_ROUTING
 from kruise_rollouts.api.rollouts_v1beta1 import Condition, Rollout, RolloutStatus
 from kruise_rollouts.core.conditions import STALLED, set_condition, without
+from kruise_rollouts.core.rollout_ids import FIELD, INVALID_ID, bad_id
 from kruise_rollouts.core.snapshot import RolloutSnapshot
 
 MAX_STEPS = 50
@@ -25,7 +26,7 @@ class Problem(Struct, frozen=True):
 
 def problem_of(seen: RolloutSnapshot) -> Problem | None:
     """The first thing in the way; None if there is none. A missing workload is not among them: see rollout.py."""
-    return _unsupported(seen) or _rivalry(seen) or _bad_plan(seen)
+    return _unsupported(seen) or _rivalry(seen) or _bad_plan(seen) or _bad_id(seen)
 
 
 def _unsupported(seen: RolloutSnapshot) -> Problem | None:
@@ -116,6 +117,11 @@ def _bad_plan(seen: RolloutSnapshot) -> Problem | None:
             f"spec.strategy.{where}.failureThreshold is {active.failure_threshold}; give at most {LARGEST}.",
         )
     return None
+
+
+def _bad_id(seen: RolloutSnapshot) -> Problem | None:
+    told = "" if seen.workload is None else bad_id(seen.workload.state.rollout_id, FIELD)
+    return Problem(INVALID_ID, told) if told else None
 
 
 def with_stalled(status: RolloutStatus, problem: Problem | None, seen: RolloutSnapshot) -> RolloutStatus:

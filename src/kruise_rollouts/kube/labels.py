@@ -1,4 +1,4 @@
-"""Selectors: of labels, as objects hold them and as requests write them; of fields, as requests write them.
+"""Label values; selectors: of labels, as objects hold them and as requests write them, of fields, as requests do.
 
 Which objects a selector is asked about, and what a field is, is the caller's matter.
 """
@@ -68,6 +68,11 @@ class SelectorError(ValueError):
     """A selector that cannot be read."""
 
 
+def is_label_value(text: str) -> bool:
+    """Whether a label may have this value; "" is one."""
+    return _LABEL_VALUE.fullmatch(text) is not None
+
+
 class _Expression(Protocol):
     @property
     def key(self) -> str: ...
@@ -131,6 +136,7 @@ def parse_fields(text: str) -> Selector:
 _FIELD = re.compile(r"\s*([\w.\[\]/-]+)\s*(==|!=|=)((?:[^\\,=]|\\.)*)", re.ASCII)
 _KEY = r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[\w.-]{0,61}[A-Za-z0-9])?"
 _VALUE = r"(?:[A-Za-z0-9](?:[\w.-]{0,61}[A-Za-z0-9])?)?"
+_LABEL_VALUE = re.compile(_VALUE, re.ASCII)
 _EQUALITY = re.compile(rf"({_KEY})\s*(==|!=|=)\s*({_VALUE})", re.ASCII)
 _SET = re.compile(rf"({_KEY})\s+(in|notin)\s*\(\s*({_VALUE}(?:\s*,\s*{_VALUE})*)\s*\)", re.ASCII)
 _PRESENCE = re.compile(rf"(!?)\s*({_KEY})", re.ASCII)

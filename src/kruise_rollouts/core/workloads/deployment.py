@@ -29,7 +29,6 @@ from kruise_rollouts.api.keys import (
     DEPLOYMENT_STRATEGY,
     IN_PROGRESSING,
     MAX_READY_SECONDS,
-    ROLLOUT_ID,
     STABLE_REVISION,
     WORKLOAD_TYPE,
     WorkloadType,
@@ -45,6 +44,7 @@ from kruise_rollouts.core.deployment_view import (
 )
 from kruise_rollouts.core.plan import updated_limit
 from kruise_rollouts.core.revision import Revisions, hash_label, revisions_of, template_hash
+from kruise_rollouts.core.rollout_ids import id_of
 from kruise_rollouts.core.settings import (
     RECREATE,
     is_recreate,
@@ -99,7 +99,7 @@ class PartitionedDeployment(Struct, frozen=True):
             is_complete=settled
             and status.replicas == status.updated_replicas == ready == status.available_replicas == total,
             claimed_by="" if owner is None else owner.uid,
-            rollout_id=meta.labels.get(ROLLOUT_ID) or meta.annotations.get(ROLLOUT_ID, ""),
+            rollout_id=id_of(meta),
             hides_pods=self._hides_pods(revisions),
         )
 
