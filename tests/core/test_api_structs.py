@@ -87,6 +87,12 @@ def test_the_style_of_a_batch_release_falls_back_to_the_older_flag() -> None:
     assert release_style(ReleasePlan()) is Style.PARTITION
 
 
+def test_a_style_of_a_batch_release_that_nobody_knows_is_not_taken_for_another() -> None:
+    assert release_style(ReleasePlan(rolling_style="bluegreen")) is Style.BLUE_GREEN
+    assert release_style(ReleasePlan(rolling_style="Weird")) is None
+    assert release_style(ReleasePlan(rolling_style="Weird", enable_extra_workload_for_canary=True)) is None
+
+
 @pytest.mark.parametrize("text", ["50", "5.5%", " 5%", "5 %", "%", "٣%", "1_0%", "", "5%%"])
 def test_malformed_percentages_are_refused(text: str) -> None:
     assert parse_percent(text) is None

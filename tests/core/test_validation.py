@@ -9,8 +9,9 @@ import pytest
 
 from kruise_rollouts.api import keys, rollouts_v1alpha1, rollouts_v1beta1
 from kruise_rollouts.core import validation, validation_v1alpha1
-from kruise_rollouts.core.advice import advice_of
+from kruise_rollouts.core.advice import HANDLED, advice_of
 from kruise_rollouts.core.validation import Limits
+from kruise_rollouts.operator.workloads import ADAPTERS
 
 Obj = dict[str, Any]
 REF = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
@@ -262,6 +263,10 @@ def test_a_style_that_cannot_be_released_yet_is_warned_of_when_the_rollout_is_st
 def test_a_kind_that_cannot_be_released_yet_is_warned_of_with_what_to_do() -> None:
     (told,) = advice_of(rollout({"replicas": 1}, ref={**CLONE_SET, "name": "n" * 253}), None)
     assert "Refer to an apps/v1 Deployment, or delete this Rollout" in told and len(told) <= 250
+
+
+def test_the_kinds_that_are_not_warned_of_are_those_with_an_adapter() -> None:
+    assert ADAPTERS.keys() == HANDLED
 
 
 def test_less_traffic_than_the_step_before_is_warned_of() -> None:

@@ -162,7 +162,11 @@ def test_a_workload_that_goes_ends_it() -> None:
     ("plan", "kind", "reason"),
     [
         (a_plan("50%"), "Job", "UnsupportedWorkload"),
-        ({**a_plan("50%"), "rollingStyle": "BlueGreen"}, "Deployment", "UnsupportedWorkload"),
+        ({**a_plan("50%"), "rollingStyle": "BlueGreen"}, "Deployment", "UnsupportedStrategy"),
+        ({**a_plan("50%"), "rollingStyle": "Weird"}, "Deployment", "InvalidPlan"),
+        (a_plan("x"), "Deployment", "InvalidPlan"),
+        (a_plan(-3), "Deployment", "InvalidPlan"),
+        (a_plan("50%", rolloutID="release #5"), "Deployment", "InvalidPlan"),
         (a_plan(), "Deployment", "InvalidPlan"),
     ],
 )
@@ -171,7 +175,7 @@ def test_what_it_cannot_do_it_says_once_and_mends_by_itself(plan: JsonObject, ki
     stalled = [c for c in status(stage)["conditions"] if c["type"] == "Stalled"]
     assert stalled[0]["reason"] == reason and new_pods(stage) == 0
     assert len([n for n in stage.notes if n.reason == reason]) == 1
-    mended = {"workloadRef": {"kind": "Deployment"}, "releasePlan": a_plan("50%")}
+    mended = {"workloadRef": {"kind": "Deployment"}, "releasePlan": a_plan("50%", rolloutID="r1")}
     stage.act(lambda: stage.patch(RELEASE_REF, {"spec": mended}))
     stage.finish()
     assert at(stage) == ("Progressing", 0, "Ready") and new_pods(stage) == 5

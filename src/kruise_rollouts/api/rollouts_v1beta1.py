@@ -287,11 +287,14 @@ class ReleasePlan(Struct, frozen=True, rename="camel", omit_defaults=True):
     enable_extra_workload_for_canary: bool = msgspec.field(default_factory=bool)
 
 
-def release_style(plan: ReleasePlan) -> Style:
-    """The style of a BatchRelease; unknown or empty falls back to the older flag."""
-    if plan.rolling_style in set(Style):
-        return Style(plan.rolling_style)
-    return Style.CANARY if plan.enable_extra_workload_for_canary else Style.PARTITION
+def release_style(plan: ReleasePlan) -> Style | None:
+    """The style of a BatchRelease, in whatever case; None if there is none of that name.
+
+    An empty one falls back to the older flag: that is all that older tools write.
+    """
+    if not plan.rolling_style:
+        return Style.CANARY if plan.enable_extra_workload_for_canary else Style.PARTITION
+    return next((s for s in Style if s.lower() == plan.rolling_style.lower()), None)
 
 
 class BatchReleaseSpec(Struct, frozen=True, rename="camel", omit_defaults=True):

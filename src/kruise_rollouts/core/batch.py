@@ -34,6 +34,7 @@ from kruise_rollouts.core.batch_counts import (
     waiting_words,
 )
 from kruise_rollouts.core.batch_labels import label_writes
+from kruise_rollouts.core.batch_problems import problem_of
 from kruise_rollouts.core.conditions import STALLED, set_condition, without
 from kruise_rollouts.core.marks import give_back
 from kruise_rollouts.core.outcomes import pods_of
@@ -147,7 +148,7 @@ def _is_rolled_back(seen: BatchSnapshot) -> bool:
 
 def _in_the_way(seen: BatchSnapshot) -> Out | None:
     """Stand still for what a person must mend; go on by ourselves when it is mended."""
-    status, problem = seen.release.status, _problem(seen)
+    status, problem = seen.release.status, problem_of(seen)
     if problem is None:
         if status.condition(STALLED) is None:
             return None
@@ -161,24 +162,6 @@ def _in_the_way(seen: BatchSnapshot) -> Out | None:
         replace(status, conditions=conditions, message=message, phase=phase),
         notes=(Note(seen.ref, reason, message, "Warning"),) if new else (),
     )
-
-
-def _problem(seen: BatchSnapshot) -> tuple[str, str] | None:
-    ref, plan = seen.release.spec.workload_ref, seen.release.spec.release_plan
-    if not seen.supported:
-        style = f" in the style {plan.rolling_style}" if plan.rolling_style else ""
-        told = f"a {ref.kind} of {ref.api_version} cannot be released{style}; refer to an apps/v1 Deployment."
-        return EventReason.UNSUPPORTED_WORKLOAD, told
-    if seen.workload is None:
-        return "WorkloadNotFound", f"there is no {ref.kind} {ref.name} in this namespace; create it."
-    if seen.rival:
-        return (
-            "WorkloadClaimed",
-            f"BatchRelease {seen.rival} moves {ref.kind} {ref.name}; delete one of the two.",
-        )
-    if not plan.batches:
-        return "InvalidPlan", "spec.releasePlan.batches is empty; add at least one batch."
-    return None
 
 
 def _replanned(seen: BatchSnapshot) -> Out | None:
