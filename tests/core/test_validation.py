@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from kruise_rollouts.api import keys, rollouts_v1alpha1, rollouts_v1beta1
+from kruise_rollouts.api.convert import convert
 from kruise_rollouts.core import validation, validation_v1alpha1
 from kruise_rollouts.core.advice import HANDLED, advice_of
 from kruise_rollouts.core.validation import Limits
@@ -352,6 +353,32 @@ def test_a_v1alpha1_rollout_that_makes_sense_is_accepted() -> None:
     assert old_paths(old_rollout({"weight": 5}, {"weight": 80}, {"replicas": 3}, style="canary")) == []
     assert old_paths(old_rollout({"weight": 5}, {"replicas": "100%"}, style="partition")) == []
     assert old_paths(old_rollout({"weight": 150, "replicas": 1})) == []
+
+
+@pytest.mark.parametrize("step", [{"weight": 51}, {"weight": 5, "replicas": "51%"}])
+def test_the_limit_of_a_v1alpha1_partition_step_is_told_in_words_of_v1alpha1(step: Obj) -> None:
+    new = old_rollout(step, style="partition")
+    [problem] = validation_v1alpha1.problems_of(new, None, (), Limits())
+    assert f"annotation {keys.ROLLING_STYLE}: canary" in problem.detail and "weight" in problem.detail
+    assert "enableExtraWorkloadForCanary" not in problem.detail and "traffic and" not in problem.detail
+    assert problem.value == step.get("replicas", 51)
+
+
+@pytest.mark.parametrize(
+    ("weight", "warned"), [(900, True), (101, True), (0, True), (-1, True), (100, False)]
+)
+def test_a_weight_that_v1beta1_would_refuse_is_warned_of_while_it_is_accepted(
+    weight: int, warned: bool
+) -> None:
+    new = old_rollout({"weight": weight, "replicas": 1}, style="partition")
+    assert old_paths(new) == []
+    raw = {"apiVersion": keys.V1ALPHA1, "kind": "Rollout", **msgspec.json.decode(msgspec.json.encode(new))}
+    shown = msgspec.convert(convert(raw, keys.V1BETA1), rollouts_v1beta1.Rollout)
+    found = [
+        w for w in advice_of(shown, None) if w.startswith(f"step 1: weight {weight} is not from 1 to 100")
+    ]
+    assert bool(found) is warned and bool(paths(shown)) is warned
+    assert all(len(w) <= 250 for w in found)
 
 
 def test_weights_must_not_decrease_where_there_is_traffic() -> None:

@@ -88,6 +88,8 @@ def _about_steps(strategy: CanaryStrategy | BlueGreenStrategy, *, routed: bool) 
     for number, step in enumerate(strategy.steps, 1):
         if step.pause.duration is not None and step.pause.duration < 0:
             found.append(f"step {number}: pause.duration {step.pause.duration} is negative and counts as 0")
+    if isinstance(strategy, CanaryStrategy):
+        found += _about_weights(strategy)
     with_traffic = [number for number, step in enumerate(strategy.steps, 1) if step.has_traffic]
     if with_traffic and not routed:
         found.append(
@@ -99,6 +101,17 @@ def _about_steps(strategy: CanaryStrategy | BlueGreenStrategy, *, routed: bool) 
         if was is not None and now is not None and now < was:
             found.append(f"step {number} has less traffic ({now}%) than the step before ({was}%)")
     return found
+
+
+def _about_weights(strategy: CanaryStrategy) -> list[str]:
+    """v1alpha1 takes any weight beside replicas; v1beta1 would be refused at the next edit."""
+    percents = ((number, step.traffic_percent) for number, step in enumerate(strategy.steps, 1))
+    return [
+        f"step {number}: weight {percent} is not from 1 to 100 (percent); correct it: v1beta1 refuses an edit of this"
+        " Rollout until then"
+        for number, percent in percents
+        if percent is not None and not 1 <= percent <= 100
+    ]
 
 
 def _about_fields(strategy: CanaryStrategy | BlueGreenStrategy, style: Style | None) -> list[str]:

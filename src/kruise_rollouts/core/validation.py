@@ -45,6 +45,10 @@ BLUE_GREEN = {("apps", "Deployment"), ("apps.kruise.io", "CloneSet")}
 LOCKED = {RolloutPhase.PROGRESSING, RolloutPhase.TERMINATING, RolloutPhase.DISABLING}
 
 _TOO_LARGE = f"must be at most {LARGEST}: other clients have no room for more, and fail on every list with it"
+_WAY_OUT = (
+    "lower replicas, give a number of pods, set enableExtraWorkloadForCanary, or leave traffic and matches out of"
+    " this step"
+)
 WORKLOAD = "Spec.ObjectRef.WorkloadRef"
 Problems: TypeAlias = "tuple[Problem, ...]"
 
@@ -195,14 +199,16 @@ def threshold_problems(threshold: IntOrPercent | None, path: str) -> Problems:
     return (Problem(f"{path}.FailureThreshold", _TOO_LARGE, threshold),)
 
 
-def partition_problem(replicas: IntOrPercent, path: str, limits: Limits) -> Problem | None:
-    """A partition replaces pods: many new ones with little traffic would leave the old ones with too much."""
+def partition_problem(
+    replicas: IntOrPercent, path: str, limits: Limits, way_out: str = _WAY_OUT
+) -> Problem | None:
+    """A partition replaces pods: many new ones with little traffic would leave the old ones with too much.
+
+    `way_out`: what the person can do about it, in the words of the version that was written.
+    """
     if not isinstance(replicas, str) or (parse_percent(replicas) or 0) <= limits.partition_percent:
         return None
-    detail = (
-        f"a partition step with traffic may replace at most {limits.partition_percent}% of the pods; lower replicas,"
-        " give a number of pods, set enableExtraWorkloadForCanary, or leave traffic and matches out of this step"
-    )
+    detail = f"a partition step with traffic may replace at most {limits.partition_percent}% of the pods; {way_out}"
     return Problem(f"{path}.steps", detail, replicas)
 
 

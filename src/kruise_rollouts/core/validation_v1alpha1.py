@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import pairwise
 
+from msgspec.structs import replace
+
 from kruise_rollouts.api import keys, rollouts_v1beta1
 from kruise_rollouts.api.int_or_percent import IntOrPercent
 from kruise_rollouts.api.rollouts_v1alpha1 import CanaryStrategy, Rollout, Step
@@ -26,6 +28,10 @@ from .validation import (
 )
 
 CANARY = "Spec.Strategy.Canary"
+_WAY_OUT = (
+    f"lower it, give replicas as a number of pods, set annotation {keys.ROLLING_STYLE}: canary, or give replicas"
+    " without weight and matches"
+)
 
 
 def problems_of(
@@ -89,13 +95,15 @@ def _step_problem(step: Step, is_partition: bool, path: str, limits: Limits) -> 
         problem = replicas_problem(step.replicas, path)
         has_traffic = step.weight is not None or step.matches is not None
         if problem is None and is_partition and has_traffic:
-            problem = partition_problem(step.replicas, path, limits)
+            problem = partition_problem(step.replicas, path, limits, _WAY_OUT)
         return problem
     if step.weight is None:
         return Problem(f"{path}.steps", "weight or replicas is needed")
     if not 1 <= step.weight <= 100:
         return Problem(f"{path}.Weight", "must be from 1 to 100 (percent)", step.weight)
-    return partition_problem(f"{step.weight}%", path, limits) if is_partition else None
+    # Without replicas, the weight says how many pods there are.
+    problem = partition_problem(f"{step.weight}%", path, limits, _WAY_OUT) if is_partition else None
+    return None if problem is None else replace(problem, value=step.weight)
 
 
 def _amount(step: Step) -> IntOrPercent:
