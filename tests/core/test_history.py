@@ -9,16 +9,22 @@ import msgspec
 from kruise_rollouts.api.core import Pod
 from kruise_rollouts.api.rollouts_v1alpha1 import RolloutHistory
 from kruise_rollouts.api.rollouts_v1beta1 import Rollout
-from kruise_rollouts.core.history import KEPT, LISTED, HistorySnapshot, decide_history
+from kruise_rollouts.core.history import KEPT, LISTED, HistorySnapshot, decide_history, name_label
 from kruise_rollouts.kube.effects import Create, Delete, Patch, Write
+from kruise_rollouts.kube.labels import is_label_value
 
 PLAN = {"strategy": {"canary": {"steps": [{"weight": 20}]}}}
 
 
 def writes(
-    phase: str, *histories: RolloutHistory, pods: tuple[Pod, ...] = (), deleting: bool = False
+    phase: str,
+    *histories: RolloutHistory,
+    pods: tuple[Pod, ...] = (),
+    deleting: bool = False,
+    name: str = "web",
+    rollout_id: str = "r1",
 ) -> tuple[Write, ...]:
-    meta: dict[str, Any] = {"name": "web", "namespace": "shop", "uid": "u"}
+    meta: dict[str, Any] = {"name": name, "namespace": "shop", "uid": "u"}
     if deleting:
         meta["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     rollout = {
@@ -27,7 +33,7 @@ def writes(
             "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
             "strategy": {"canary": {"steps": [{"replicas": 1}, {"replicas": "100%"}]}},
         },
-        "status": {"phase": phase, "canaryStatus": {"observedRolloutID": "r1"}},
+        "status": {"phase": phase, "canaryStatus": {"observedRolloutID": rollout_id}},
     }
     seen = HistorySnapshot(msgspec.convert(rollout, Rollout), PLAN, {"replicas": 3}, histories, pods)
     assert decide_history(seen) == decide_history(seen)
@@ -56,6 +62,31 @@ def test_a_record_begins_with_the_release_and_belongs_to_the_rollout() -> None:
     assert write.body["metadata"]["ownerReferences"][0]["uid"] == "u"
     assert write.body["spec"]["rollout"] == {"rolloutID": "r1", "name": "web", "data": PLAN}
     assert write.body["spec"]["workload"]["data"] == {"replicas": 3}
+
+
+def test_a_name_that_no_label_has_room_for_is_shortened_and_stays_one_of_its_own() -> None:
+    assert name_label("n" * 63) == "n" * 63
+    long = [
+        name_label("n" * 100),
+        name_label("n" * 101),
+        name_label("n" * 52 + "." * 40),
+        name_label("n" * 253),
+    ]
+    assert all(is_label_value(label) and label.startswith("n" * 52) for label in long)
+    assert len(set(long)) == 4 and long[0] == name_label("n" * 100)
+
+
+def test_the_record_of_a_rollout_with_a_long_name_is_one_that_can_be_stored() -> None:
+    name = "n" * 245 + ".web"
+    (write,) = writes("Progressing", name=name)
+    assert isinstance(write, Create)
+    assert write.body["metadata"]["labels"]["rollouts.kruise.io/rollout-name"] == name_label(name)
+    assert len(write.ref.name) <= 253 and ".-" not in write.ref.name
+    assert write.body["spec"]["rollout"]["name"] == name
+
+
+def test_an_id_that_no_label_can_have_is_not_tried_again_and_again() -> None:
+    assert writes("Progressing", rollout_id="release #5 / blue") == ()
 
 
 def test_a_release_has_one_record() -> None:

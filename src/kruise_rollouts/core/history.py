@@ -33,11 +33,13 @@ from kruise_rollouts.api.rollouts_v1alpha1 import (
 )
 from kruise_rollouts.api.rollouts_v1beta1 import Rollout
 from kruise_rollouts.kube.effects import Create, Decision, Delete, JsonObject, Patch, Ref, Write
+from kruise_rollouts.kube.labels import LABEL_LENGTH, is_label_value
 from kruise_rollouts.kube.objects import ROLLOUT_HISTORY
 
 KEPT = 10  # records per Rollout
 LISTED = 4000  # pods per record, about 800 KiB: etcd takes objects of up to 1.5 MiB
 _SUFFIX = 6  # characters
+_DIGEST = 10  # characters: enough to tell the Rollouts of a namespace apart
 
 
 class HistorySnapshot(Struct, frozen=True):
@@ -58,7 +60,9 @@ def decide_history(seen: HistorySnapshot) -> Decision[None]:
         return Decision(None)
     if status.phase == RolloutPhase.PROGRESSING:
         known = any(_id_of(h) == sub.observed_rollout_id for h in seen.histories)
-        return Decision(None) if known else Decision(None, (_begun(seen, sub.observed_rollout_id),))
+        if known or not is_label_value(sub.observed_rollout_id):  # such a release stands still: problems.py
+            return Decision(None)
+        return Decision(None, (_begun(seen, sub.observed_rollout_id),))
     if status.phase != RolloutPhase.HEALTHY:
         return Decision(None)
     writes: list[Write] = []
@@ -72,7 +76,8 @@ def _begun(seen: HistorySnapshot, rollout_id: str) -> Create:
     meta = seen.rollout.metadata
     # Decided, not generated: the same record is not made twice, whatever crashes.
     digest = sha256(f"{meta.uid}/{rollout_id}".encode()).hexdigest()
-    name = f"{meta.name[: 252 - _SUFFIX]}-{safe_encode(digest)[:_SUFFIX]}"
+    start = meta.name[: 252 - _SUFFIX].rstrip(".")  # no part of a name begins with "-"
+    name = f"{start}-{safe_encode(digest)[:_SUFFIX]}"
     owner = {"apiVersion": V1BETA1, "kind": "Rollout", "name": meta.name, "uid": meta.uid, "controller": True}
     body = {
         "apiVersion": V1ALPHA1,
@@ -80,12 +85,23 @@ def _begun(seen: HistorySnapshot, rollout_id: str) -> Create:
         "metadata": {
             "name": name,
             "namespace": meta.namespace,
-            "labels": {ROLLOUT_ID: rollout_id, ROLLOUT_NAME: meta.name},
+            "labels": {ROLLOUT_ID: rollout_id, ROLLOUT_NAME: name_label(meta.name)},
             "ownerReferences": [owner],
         },
         "spec": msgspec.to_builtins(_record(seen, rollout_id)),
     }
     return Create(ROLLOUT_HISTORY.ref(meta.namespace, name), body)
+
+
+def name_label(rollout: str) -> str:
+    """What the records of a Rollout are labelled with: its name, or what a label has room for of it.
+
+    spec.rollout.name of the record is the whole name.
+    """
+    if len(rollout) <= LABEL_LENGTH:
+        return rollout
+    digest = safe_encode(sha256(rollout.encode()).hexdigest())[:_DIGEST]
+    return f"{rollout[: LABEL_LENGTH - 1 - _DIGEST]}-{digest}"
 
 
 def _record(seen: HistorySnapshot, rollout_id: str) -> RolloutHistorySpec:

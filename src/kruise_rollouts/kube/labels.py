@@ -136,6 +136,7 @@ def parse_fields(text: str) -> Selector:
 _FIELD = re.compile(r"\s*([\w.\[\]/-]+)\s*(==|!=|=)((?:[^\\,=]|\\.)*)", re.ASCII)
 _KEY = r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[\w.-]{0,61}[A-Za-z0-9])?"
 _VALUE = r"(?:[A-Za-z0-9](?:[\w.-]{0,61}[A-Za-z0-9])?)?"
+LABEL_LENGTH = 63  # characters of a value
 _LABEL_VALUE = re.compile(_VALUE, re.ASCII)
 _EQUALITY = re.compile(rf"({_KEY})\s*(==|!=|=)\s*({_VALUE})", re.ASCII)
 _SET = re.compile(rf"({_KEY})\s+(in|notin)\s*\(\s*({_VALUE}(?:\s*,\s*{_VALUE})*)\s*\)", re.ASCII)

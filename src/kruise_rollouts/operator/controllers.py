@@ -15,6 +15,7 @@ from kruise_rollouts.api.core import Pod
 from kruise_rollouts.api.keys import MAX_READY_SECONDS, ROLLOUT_NAME
 from kruise_rollouts.api.rollouts_v1alpha1 import RolloutHistory
 from kruise_rollouts.api.rollouts_v1beta1 import BatchRelease, Rollout
+from kruise_rollouts.core.history import name_label
 from kruise_rollouts.kube.effects import JsonObject, Note, Ref
 from kruise_rollouts.kube.errors import ApiError, shortened
 from kruise_rollouts.kube.labels import parse_selector, selector_of
@@ -116,7 +117,7 @@ def history_of(api: Api) -> HistoryController:
         return await get_object(api, kind_of(ref), ref.ns, ref.name, dict)
 
     async def list_histories(ns: str, rollout: str) -> tuple[RolloutHistory, ...]:
-        selector = parse_selector(f"{ROLLOUT_NAME}={rollout}")
+        selector = parse_selector(f"{ROLLOUT_NAME}={name_label(rollout)}")
         return await list_objects(api, ROLLOUT_HISTORY, ns, selector, RolloutHistory)
 
     return HistoryController(read, list_histories)
