@@ -99,3 +99,15 @@ async def test_one_bad_release_does_not_hold_up_another(stage: Stage) -> None:
     await stage.set_version("version-2")
     await stage.until_paused(1)
     await to_the_end(stage)
+
+
+@scenario
+async def test_a_step_whose_pods_cannot_start_is_told_once_as_a_warning(stage: Stage) -> None:
+    await begin(stage)
+    await stage.set_image("busybox:not-exists", "version-2")
+    await stage.until_said("step 1/3 is stuck: 0/2 new pods ready; ")
+    await stage.clock.sleep(20)
+    for kind in ("Rollout", "Deployment"):
+        stuck = [e for e in await stage.events(kind, "busybox") if e["reason"] == "StepStuck"]
+        assert len(stuck) == 1 and stuck[0]["type"] == "Warning" and stuck[0].get("count", 1) == 1
+        assert "ImagePull" in stuck[0]["message"]

@@ -11,7 +11,7 @@ from kruise_rollouts.api.keys import POD_TEMPLATE_HASH
 from kruise_rollouts.api.rollouts_v1beta1 import BatchRelease, BatchStatus
 from kruise_rollouts.core.plan import Batch, is_batch_ready
 from kruise_rollouts.core.snapshot import BatchSnapshot
-from kruise_rollouts.core.stuck import explain
+from kruise_rollouts.core.stuck import UNMADE, explain
 from kruise_rollouts.core.workloads import Workload
 
 REFRESH_SECONDS = 8  # longer than most batches take, short enough for a person who waits for a reason
@@ -64,5 +64,5 @@ def waiting_words(seen: BatchSnapshot) -> str:
     pods = [p for p in seen.pods or () if own and p.metadata.labels.get(POD_TEMPLATE_HASH, own) == own]
     reasons = [reason for reason in (state.trouble, explain(pods)) if reason]
     if not reasons and state.updated < desired:
-        reasons = [f"{desired - state.updated} not created yet"]
+        reasons = [f"{desired - state.updated} {UNMADE}"]
     return "; ".join([words, *reasons])

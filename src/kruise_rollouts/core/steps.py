@@ -27,6 +27,7 @@ from kruise_rollouts.core.outcomes import (
 )
 from kruise_rollouts.core.rejected import forget, held_message
 from kruise_rollouts.core.snapshot import Reason, RolloutSnapshot
+from kruise_rollouts.core.stuck import troubles
 from kruise_rollouts.core.tasks import todo
 from kruise_rollouts.kube.effects import Note
 
@@ -69,9 +70,12 @@ def _upgrade(seen: RolloutSnapshot) -> Out:
     release = seen.own_release
     assert release is not None and seen.strategy is not None and seen.workload is not None
     if not has_reached(release, seen.sub.current_step_index):
-        return stay(
-            seen, message=f"{upgrading}: {release.status.message}" if release.status.message else upgrading
-        )
+        words = release.status.message
+        waiting = stay(seen, message=f"{upgrading}: {words}" if words else upgrading)
+        if not troubles(words) or troubles(seen.status.message):
+            return waiting
+        told = f"step {seen.sub.current_step_index}/{len(seen.steps)} is stuck: {words}"
+        return replace(waiting, notes=tell(seen, told, reason="StepStuck", type_="Warning"))
     sub = replace(
         mirrored(seen.sub, release, complete=True),
         current_step_state=S.METRICS_ANALYSIS if seen.strategy.skips_traffic(seen) else S.TRAFFIC_ROUTING,

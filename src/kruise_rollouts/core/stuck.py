@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from kruise_rollouts.api.core import ContainerStatus, Pod
 
 _STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})  # every pod says so for a while
+RUNNING, UNMADE = "running, but not ready", "not created yet"  # what many a pod says that only takes its time
 _SHOWN = 2  # pods named per reason
 _DETAIL = 120  # characters of a scheduler's or kubelet's own words
 
@@ -26,6 +27,12 @@ def explain(pods: Iterable[Pod]) -> str:
     return "; ".join(f"{_names(names)}: {reason}" for reason, names in told)
 
 
+def troubles(words: str) -> list[str]:
+    """Of what is said of a batch that waits, what will hardly pass by itself."""
+    _, *reasons = words.split("; ")
+    return [reason for reason in reasons if not reason.endswith((RUNNING, UNMADE))]
+
+
 def why_not_ready(pod: Pod) -> str:
     """The first thing that keeps `pod` from being ready; "" if it is merely starting."""
     scheduled = pod.status.condition("PodScheduled")
@@ -37,11 +44,7 @@ def why_not_ready(pod: Pod) -> str:
     if pod.status.reason:
         return pod.status.reason
     running = pod.status.phase == "Running" and bool(pod.status.container_statuses)
-    return (
-        "running, but not ready"
-        if running and not all(c.ready for c in pod.status.container_statuses)
-        else ""
-    )
+    return RUNNING if running and not all(c.ready for c in pod.status.container_statuses) else ""
 
 
 def _why_container(container: ContainerStatus) -> str:
