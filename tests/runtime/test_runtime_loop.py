@@ -197,6 +197,55 @@ async def test_a_refused_write_is_tried_again_when_the_server_asks() -> None:
 
 
 @virtually
+async def test_what_was_done_is_told_although_the_status_could_not_be_stored_after_it() -> None:
+    """A Warning `Held` never appeared: the decision to hold is not made a second time."""
+    stage = Stage(Painter(), "a")
+
+    def then_fail() -> None:
+        stage.server.fail("PATCH", InternalError("later", retry_after=30))
+
+    stage.server.fail("PATCH", then_fail)
+    await asyncio.sleep(1)
+    assert stage.data("a") == {"color": "red"} and [n.reason for n in stage.notes] == ["Painted"]
+    await asyncio.sleep(60)
+    assert stage.data("a") == PAINTED
+    assert len(stage.notes) == 1, "told twice"
+    await stage.end()
+
+
+@virtually
+async def test_what_could_not_be_written_is_not_told() -> None:
+    stage = Stage(Painter(), "a")
+    stage.server.fail("PATCH", InternalError("later", retry_after=30))
+    await asyncio.sleep(1)
+    assert stage.notes == []
+    await asyncio.sleep(60)
+    assert len(stage.notes) == 1
+    await stage.end()
+
+
+class Judge(Painter):
+    """Paints nothing; tells of the status it decides."""
+
+    def decide(self, seen: Seen) -> Decision[str]:
+        ref = CONFIG_MAP.ref("ns", seen.box.metadata.name)
+        notes = () if seen.status == "done" else (Note(ref, "Judged", "done now"),)
+        return Decision("done", notes=notes)
+
+
+@virtually
+async def test_a_status_is_told_of_once_when_it_is_stored() -> None:
+    stage = Stage(Judge(), "a")
+    stage.server.fail("PATCH", Conflict("faster"), InternalError("later", retry_after=30))
+    await asyncio.sleep(1)
+    assert stage.notes == []
+    await asyncio.sleep(60)
+    assert stage.data("a")["status"] == "done"
+    assert [n.reason for n in stage.notes] == ["Judged"]
+    await stage.end()
+
+
+@virtually
 async def test_a_reconcile_that_hangs_is_ended_and_does_not_hold_its_worker_for_ever() -> None:
     painter = Painter()
     painter.hang.add("stuck")

@@ -64,24 +64,25 @@ async def fold(
     """Runs `key` until its decision waits. Returns when to look again, None to wait for an event.
 
     `apply` performs one write and makes its result visible in `world` before it returns, `apply_all` (None: each by
-    `apply`, in order) all writes of one decision. Raises what `apply`
-    raises (the caller retries; Conflict means: observe again) and FoldLimit.
+    `apply`, in order) all writes of one decision. `tell` is
+    called for what has been done: of a decision with writes when they are made, of another when the status is stored.
+    Raises what `apply` raises (the caller retries; Conflict means: observe again) and FoldLimit. What was told before
+    may then be decided, and told, again.
     """
     pending: StatusT | None = None
-    notes: list[Note] = []
+    held: list[Note] = []  # until the status that they tell of is stored
     for _ in range(FOLD_LIMIT):
         seen = await controller.observe(key, world, clock.now(), pending)
         if seen is None:
-            for note in notes:
-                tell(note)
+            _tell_all(held, tell)
             return None
         decision = controller.decide(seen)
-        if apply_all is not None:
-            await apply_all(decision.writes)
+        await _make(decision.writes, apply, apply_all)
+        if decision.writes:
+            # Whatever becomes of the writes after them: what they did is seen as done, and not decided a second time.
+            _tell_all(decision.notes, tell)
         else:
-            for write in decision.writes:
-                await apply(write)
-        notes += decision.notes
+            held += decision.notes
         if pending is None:
             settled = controller.persist(seen, decision.status) is None
         else:
@@ -95,6 +96,18 @@ async def fold(
     stored = controller.persist(seen, decision.status)
     if stored is not None:
         await apply(stored)
+    _tell_all(held, tell)
+    return decision.wake_at
+
+
+async def _make(writes: Sequence[Write], apply: Apply, apply_all: ApplyAll | None) -> None:
+    if apply_all is not None:
+        await apply_all(writes)
+        return
+    for write in writes:
+        await apply(write)
+
+
+def _tell_all(notes: Sequence[Note], tell: Tell) -> None:
     for note in notes:
         tell(note)
-    return decision.wake_at

@@ -73,7 +73,7 @@ class Loop(Generic[WorldT, SeenT, StatusT]):
         self._tell = tell
         self._limit = reconcile_seconds
 
-        async def run_once(key: Key) -> datetime | None:
+        async def run_once(key: Key, tell: Tell) -> datetime | None:
             return await fold(
                 controller,
                 key,
@@ -85,6 +85,7 @@ class Loop(Generic[WorldT, SeenT, StatusT]):
             )
 
         self._fold = run_once
+        self._said: dict[Key, set[Note]] = {}  # in folds that failed after it, until one succeeds
 
     async def run(self) -> None:
         """Works until the queue is closed and the keys in hand are finished, or until cancelled."""
@@ -134,10 +135,27 @@ class Loop(Generic[WorldT, SeenT, StatusT]):
         """Folds until no Conflict is in the way; a Conflict leaves the fresh object in the cache."""
         for _ in range(CONFLICTS_AT_ONCE):
             try:
-                return await within(self._clock, self._limit, self._fold(key))
+                return await self._fold_once(key)
             except Conflict as conflict:
                 log.debug("conflict, deciding again", controller=self.name, key=key, why=conflict.message)
-        return await within(self._clock, self._limit, self._fold(key))
+        return await self._fold_once(key)
+
+    async def _fold_once(self, key: Key) -> datetime | None:
+        """One fold. What it tells and an earlier one told before it failed, is the same thing decided again."""
+        before = self._said.pop(key, set())
+        said = set(before)
+
+        def tell(note: Note) -> None:
+            if note not in before:
+                said.add(note)
+                self._tell(note)
+
+        try:
+            return await within(self._clock, self._limit, self._fold(key, tell))
+        except BaseException:
+            if said:
+                self._said[key] = said
+            raise
 
 
 def _outcome(error: Exception) -> str:
