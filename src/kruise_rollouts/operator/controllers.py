@@ -36,8 +36,10 @@ from kruise_rollouts.runtime.apply import Applier
 from kruise_rollouts.runtime.controller import Key, Tell
 from kruise_rollouts.runtime.fetch import get_object, list_objects
 from kruise_rollouts.runtime.informer import Informer
+from kruise_rollouts.runtime.journal import Lines
 from kruise_rollouts.runtime.loop import Loop, Meter, Refused
 
+from . import accounts
 from .batches import BatchController
 from .engine import DeploymentEngine
 from .histories import HistoryController, is_worth_a_look
@@ -143,19 +145,33 @@ class Controllers:
         workers, gates = options.workers, options.gates
         self._world = world
         self.rollouts = Loop(
-            RolloutController(gates), world, workers=workers.rollout, refused=_refused(ROLLOUT), **shared
+            RolloutController(gates),
+            world,
+            workers=workers.rollout,
+            refused=_refused(ROLLOUT),
+            journal=Lines(RolloutController.name, accounts.of_rollout),
+            **shared,
         )
         self.releases = Loop(
             BatchController(gates),
             world,
             workers=workers.batch_release,
             refused=_refused(BATCH_RELEASE),
+            journal=Lines(BatchController.name, accounts.of_release),
             **shared,
         )
         self.engine = Loop(
-            DeploymentEngine(), world, workers=workers.deployment, refused=_refused(DEPLOYMENT), **shared
+            DeploymentEngine(),
+            world,
+            workers=workers.deployment,
+            refused=_refused(DEPLOYMENT),
+            journal=Lines(DeploymentEngine.name, accounts.of_deployment),
+            **shared,
         )
-        self.histories = Loop(history, world, workers=1, **shared) if history is not None else None
+        recorded = Lines(HistoryController.name, accounts.of_history)
+        self.histories = (
+            Loop(history, world, workers=1, journal=recorded, **shared) if history is not None else None
+        )
         informers.rollouts.subscribe(self._rollout)
         informers.releases.subscribe(self._release)
         informers.deployments.subscribe(self._deployment)

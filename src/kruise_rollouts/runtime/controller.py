@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from kruise_rollouts.kube.effects import Decision, JsonObject, Note, Write
 from kruise_rollouts.kube.protocols import Clock
+
+from .journal import Journal
 
 Key: TypeAlias = tuple[str, str]  # namespace, name
 Apply: TypeAlias = Callable[[Write], Awaitable[JsonObject | None]]
@@ -60,29 +62,27 @@ async def fold(
     tell: Tell,
     clock: Clock,
     apply_all: ApplyAll | None = None,
+    journal: Journal[SeenT, StatusT] | None = None,
+    said: set[Note] | None = None,
 ) -> datetime | None:
     """Runs `key` until its decision waits. Returns when to look again, None to wait for an event.
 
     `apply` performs one write and makes its result visible in `world` before it returns, `apply_all` (None: each by
     `apply`, in order) all writes of one decision. `tell` is
     called for what has been done: of a decision with writes when they are made, of another when the status is stored.
-    Raises what `apply` raises (the caller retries; Conflict means: observe again) and FoldLimit. What was told before
-    may then be decided, and told, again.
+    `said`: what was told of `key` already by folds that failed afterwards, not told again; added to. Raises what
+    `apply` raises (the caller retries; Conflict means: observe again) and FoldLimit.
     """
     pending: StatusT | None = None
-    held: list[Note] = []  # until the status that they tell of is stored
+    telling = _Telling(tell, journal, set() if said is None else said)
     for _ in range(FOLD_LIMIT):
         seen = await controller.observe(key, world, clock.now(), pending)
         if seen is None:
-            _tell_all(held, tell)
+            telling.release()
             return None
         decision = controller.decide(seen)
         await _make(decision.writes, apply, apply_all)
-        if decision.writes:
-            # Whatever becomes of the writes after them: what they did is seen as done, and not decided a second time.
-            _tell_all(decision.notes, tell)
-        else:
-            held += decision.notes
+        telling.made(seen, decision)
         if pending is None:
             settled = controller.persist(seen, decision.status) is None
         else:
@@ -96,7 +96,9 @@ async def fold(
     stored = controller.persist(seen, decision.status)
     if stored is not None:
         await apply(stored)
-    _tell_all(held, tell)
+    telling.release()
+    if stored is not None and journal is not None:
+        journal.stored(seen, decision.status)
     return decision.wake_at
 
 
@@ -108,6 +110,34 @@ async def _make(writes: Sequence[Write], apply: Apply, apply_all: ApplyAll | Non
         await apply(write)
 
 
-def _tell_all(notes: Sequence[Note], tell: Tell) -> None:
-    for note in notes:
-        tell(note)
+class _Telling(Generic[SeenT, StatusT]):
+    """Tells of what was decided once it has been done."""
+
+    def __init__(self, tell: Tell, journal: Journal[SeenT, StatusT] | None, said: set[Note]) -> None:
+        self._tell = tell
+        self._journal = journal
+        self._said = said
+        self._held: list[tuple[SeenT, StatusT, Sequence[Note]]] = []  # until the status is stored
+
+    def made(self, seen: SeenT, decision: Decision[StatusT]) -> None:
+        """The writes of `decision` are made, if it has any."""
+        if not decision.writes:
+            self._held.append((seen, decision.status, decision.notes))
+            return
+        if self._journal is not None:
+            self._journal.wrote(seen, decision.status, decision.writes)
+        # Whatever becomes of the writes after them: what they did is seen as done, and not decided a second time.
+        self._say(seen, decision.status, decision.notes)
+
+    def release(self) -> None:
+        """The status is stored, or its object is gone."""
+        for seen, status, notes in self._held:
+            self._say(seen, status, notes)
+
+    def _say(self, seen: SeenT, status: StatusT, notes: Sequence[Note]) -> None:
+        new = [note for note in dict.fromkeys(notes) if note not in self._said]
+        self._said.update(new)
+        for note in new:
+            self._tell(note)
+        if new and self._journal is not None:
+            self._journal.told(seen, status, new)

@@ -18,6 +18,7 @@ from kruise_rollouts.kube.protocols import Clock
 from .apply import in_order
 from .clock import cancelled, within
 from .controller import Apply, Controller, Key, Tell, fold
+from .journal import Journal
 from .log import log_of
 from .queue import Closed, WorkQueue
 
@@ -63,6 +64,7 @@ class Loop(Generic[WorldT, SeenT, StatusT]):
         refused: Refused | None = None,
         queue: WorkQueue | None = None,
         reconcile_seconds: float = RECONCILE_SECONDS,
+        journal: Journal[SeenT, StatusT] | None = None,
     ) -> None:
         self.name = controller.name
         self.queue = queue or WorkQueue(clock, name=controller.name)
@@ -73,7 +75,7 @@ class Loop(Generic[WorldT, SeenT, StatusT]):
         self._tell = tell
         self._limit = reconcile_seconds
 
-        async def run_once(key: Key, tell: Tell) -> datetime | None:
+        async def run_once(key: Key, said: set[Note]) -> datetime | None:
             return await fold(
                 controller,
                 key,
@@ -82,6 +84,8 @@ class Loop(Generic[WorldT, SeenT, StatusT]):
                 tell=tell,
                 clock=clock,
                 apply_all=partial(in_order, apply),
+                journal=journal,
+                said=said,
             )
 
         self._fold = run_once
@@ -141,17 +145,10 @@ class Loop(Generic[WorldT, SeenT, StatusT]):
         return await self._fold_once(key)
 
     async def _fold_once(self, key: Key) -> datetime | None:
-        """One fold. What it tells and an earlier one told before it failed, is the same thing decided again."""
-        before = self._said.pop(key, set())
-        said = set(before)
-
-        def tell(note: Note) -> None:
-            if note not in before:
-                said.add(note)
-                self._tell(note)
-
+        """One fold. What it tells and an earlier one told before it failed is the same thing decided again."""
+        said = self._said.pop(key, set())
         try:
-            return await within(self._clock, self._limit, self._fold(key, tell))
+            return await within(self._clock, self._limit, self._fold(key, said))
         except BaseException:
             if said:
                 self._said[key] = said
