@@ -96,8 +96,66 @@ def test_a_release_of_ten_pods_costs_no_more_than_it_needs() -> None:
     assert where(stage)[0] == "Healthy"
     status_writes = [w for w in stage.writes if isinstance(w, Patch) and w.subresource == "status"]
     assert len(status_writes) <= 16
-    assert len(stage.writes) + len(stage.notes) + stage.pod_lists <= 65
-    assert len(stage.notes) <= 8
+    assert len(stage.writes) + len(stage.notes) + stage.pod_lists <= 60
+    assert len(stage.notes) <= 11
+
+
+def words(stage: Stage, kind: str) -> list[str]:
+    """What was told on the object of `kind`."""
+    return [f"{n.reason}: {n.message}" for n in stage.notes if n.ref.kind == kind]
+
+
+def test_events_say_what_a_release_does_from_step_to_step() -> None:
+    """Nobody learnt from the Events that an approval was taken, or that the steps were over."""
+    stage = a_healthy(steps=[a_step("20%"), a_step("50%", 10), a_step("100%")])
+    stage.notes.clear()
+    stage.set_image(2)
+    stage.finish()
+    stage.approve()
+    stage.finish()
+    assert where(stage)[0] == "Healthy"
+    revision = stage.sub["canaryRevision"]
+    how = "go on with: kubectl kruise rollout approve rollout/web -n demo"
+    ready = f"pods of revision {revision} are ready"
+    assert words(stage, "Rollout") == [
+        f"Progressing: release of revision {revision} begins: step 1/3 wants 2 of 10 pods",
+        f"Progressing: step 1/3 done, 2 {ready}; {how}",
+        "Progressing: step 2/3 begins, as approved: it wants 5 of 10 pods",
+        f"Progressing: step 2/3 done, 5 {ready}; the next step begins in 10s",
+        "Progressing: step 3/3 begins: it wants 10 of 10 pods",
+        f"Finalising: all 3 steps of revision {revision} are done; the workload is given back",
+        f"Completed: release of revision {revision} is complete",
+    ]
+    # On the workload those of each step are left out: they cost a request each.
+    assert [w for w in words(stage, "Rollout") if w in words(stage, "Deployment")] == words(
+        stage, "Deployment"
+    )
+    assert len(words(stage, "Deployment")) == 4
+
+
+def test_events_say_what_people_do_with_the_switches_of_a_rollout() -> None:
+    """Pause, resume, disable, enable and delete left no Event."""
+    stage = a_release()
+    stage.notes.clear()
+    for spec in (
+        {"strategy": {"paused": True}},
+        {"strategy": {"paused": False}},
+        {"disabled": True},
+        {"disabled": False},
+    ):
+        stage.edit_rollout(spec)
+        stage.finish()
+    stage.delete_rollout()
+    stage.finish()
+    assert words(stage, "Rollout") == words(stage, "Deployment")
+    assert words(stage, "Rollout") == [
+        "Paused: the release is paused in step 1/3 by spec.strategy.paused",
+        "Resumed: the release is resumed in step 1/3",
+        "Disabling: Rollout web is disabled in the middle of a release, and lets go of its workload",
+        "Disabled: Rollout web is disabled: new versions of its workload are not released in steps",
+        "Enabled: Rollout web is enabled: new versions of its workload are released in steps",
+        "Terminating: Rollout web is being deleted, and lets go of its workload",
+    ]
 
 
 def test_pods_carry_the_release_and_the_batch() -> None:

@@ -40,6 +40,10 @@ class Cluster:
         self.stage = self._stage()
         self.running: list[asyncio.Task[Any]] = []
         self.apis: list[FailingApi] = []
+        self.asked: list[tuple[str, str]] = []  # by managers: method and path
+
+    def _ask(self, method: str, path: str) -> None:
+        self.asked.append((method, path))
 
     def _stage(self) -> Stage:
         return Stage(DirectApi(self.sandbox.server, ADMIN, "kubectl/test"), self.clock, "default", [])
@@ -62,7 +66,7 @@ class Cluster:
 
     async def manager(self, elected_as: str = "", clock: Clock | None = None) -> FailingApi:
         """One more. `elected_as`: its identity; "" to act without asking. `clock`: its own, if it goes wrong."""
-        api = FailingApi(self.sandbox.api(), self.clock)
+        api = FailingApi(self.sandbox.api(), self.clock, self._ask)
         self.apis.append(api)
         elector = None
         if elected_as:

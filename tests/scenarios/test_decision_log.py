@@ -1,4 +1,4 @@
-"""What the log tells of a release: enough to follow it, and nothing at rest."""
+"""What the log tells of a release: enough to follow it, and nothing at rest; and what telling it costs."""
 
 from __future__ import annotations
 
@@ -74,5 +74,22 @@ def test_a_warning_is_one_line_though_it_is_told_of_two_objects(caplog: pytest.L
         records = [r for r in caplog.records if r.levelno == logging.WARNING]
         (warning,) = [r for r in records if r.name.endswith(".journal")]
         assert "nextStepIndex 9 is ignored" in warning.__dict__["fields"]["text"]
+
+    play(story)
+
+
+def test_a_release_of_ten_pods_in_three_steps_costs_at_most_sixty_requests() -> None:
+    async def story(cluster: Cluster) -> None:
+        await cluster.manager()
+        await cluster.begin()
+        await cluster.clock.sleep(60)
+        cluster.asked.clear()
+        await cluster.stage.set_version("version-2")
+        await cluster.finish()
+        await cluster.clock.sleep(60)
+        asked = [f"{method} {path}" for method, path in cluster.asked if method != "WATCH"]
+        events = [request for request in asked if "/events" in request]
+        assert len(events) <= 11, events
+        assert len(asked) <= 60, asked
 
     play(story)

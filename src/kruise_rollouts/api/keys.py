@@ -170,5 +170,12 @@ class WorkloadType(StrEnum):
 
 class EventReason(StrEnum):
     PROGRESSING = "Progressing"
+    FINALISING = "Finalising"
+    PAUSED = "Paused"
+    RESUMED = "Resumed"
+    DISABLING = "Disabling"
+    DISABLED = "Disabled"
+    ENABLED = "Enabled"
+    TERMINATING = "Terminating"
     UNSUPPORTED_WORKLOAD = "UnsupportedWorkload"
     STATUS_INVALID = "StatusInvalid"  # somebody has written into it what cannot be followed

@@ -79,7 +79,18 @@ def tell(
     type_: Literal["Normal", "Warning"] = "Normal",
 ) -> tuple[Note, ...]:
     """The same words on the Rollout and on its workload: people look at either."""
-    notes = (Note(seen.ref, reason, message, type_),)
+    notes = tell_rollout(seen, message, reason=reason, type_=type_)
     if seen.workload is None:
         return notes
     return (*notes, Note(seen.workload.state.ref, reason, message, type_))
+
+
+def tell_rollout(
+    seen: RolloutSnapshot,
+    message: str,
+    *,
+    reason: str = EventReason.PROGRESSING,
+    type_: Literal["Normal", "Warning"] = "Normal",
+) -> tuple[Note, ...]:
+    """Words on the Rollout alone: what happens in every step costs a request for each object it is told of."""
+    return (Note(seen.ref, reason, message, type_),)

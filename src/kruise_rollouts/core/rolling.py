@@ -227,13 +227,18 @@ def _unmarked(seen: RolloutSnapshot) -> Out | None:
 def _paused(seen: RolloutSnapshot) -> Out | None:
     condition = seen.status.condition(ConditionType.PROGRESSING)
     was = condition is not None and condition.reason == P.PAUSED
+    where = f"step {seen.sub.current_step_index}/{len(seen.steps)}"
     if seen.rollout.spec.strategy.paused:
-        return (
-            stay(seen) if was else move(seen, with_progress(seen.status, P.PAUSED, PAUSED_MESSAGE, seen.now))
-        )
+        if was:
+            return stay(seen)
+        paused = with_progress(seen.status, P.PAUSED, PAUSED_MESSAGE, seen.now)
+        told = f"the release is paused in {where} by spec.strategy.paused"
+        return move(seen, paused, notes=tell(seen, told, reason=EventReason.PAUSED))
     if was:
         message = held_message(seen) if _is_held(seen) else "Rollout is in Progressing"
-        return move(seen, with_progress(seen.status, P.IN_ROLLING, message, seen.now))
+        resumed = with_progress(seen.status, P.IN_ROLLING, message, seen.now)
+        told = f"the release is resumed in {where}"
+        return move(seen, resumed, notes=tell(seen, told, reason=EventReason.RESUMED))
     return None
 
 

@@ -35,7 +35,7 @@ from kruise_rollouts.core.rolling import fresh_sub, is_ending, is_same_revision,
 from kruise_rollouts.core.snapshot import Reason, RolloutSnapshot
 from kruise_rollouts.core.tasks import is_ours
 from kruise_rollouts.core.workloads import Ending
-from kruise_rollouts.kube.effects import Delete, JsonObject, Patch
+from kruise_rollouts.kube.effects import Delete, JsonObject, Note, Patch
 
 P = RolloutPhase
 HEALTHY_MESSAGE = "rollout is healthy"
@@ -98,7 +98,9 @@ def _deleted(seen: RolloutSnapshot) -> Out | None:
             message=message,
         )
         conditions = set_condition(seen.status.conditions, told, seen.now)
-        return move(seen, replace(seen.status, phase=P.TERMINATING, conditions=conditions, message=message))
+        status = replace(seen.status, phase=P.TERMINATING, conditions=conditions, message=message)
+        going = f"Rollout {meta.name} is being deleted, and lets go of its workload"
+        return move(seen, status, notes=tell(seen, going, reason=EventReason.TERMINATING))
     if (waiting := finalise(seen, Reason.DELETED)) is not None:
         return waiting
     if condition.reason != TerminatingReason.COMPLETED:
@@ -138,7 +140,8 @@ def _disabled(seen: RolloutSnapshot) -> Out | None:
     if phase == P.DISABLING:
         if (waiting := finalise(seen, Reason.DISABLED)) is not None:
             return waiting
-        return move(seen, replace(seen.status, phase=P.DISABLED, message="Rollout is disabled"))
+        status = replace(seen.status, phase=P.DISABLED, message="Rollout is disabled")
+        return move(seen, status, notes=_tell_switched(seen, P.DISABLED))
     if not seen.rollout.spec.disabled:
         return None
     # Held, but not begun: admission was faster than this status. Or begun, and the status written by hand since.
@@ -151,7 +154,23 @@ def _disabled(seen: RolloutSnapshot) -> Out | None:
     to, message = (
         (P.DISABLING, "Disabling rollout, release resources") if busy else (P.DISABLED, "Rollout is disabled")
     )
-    return move(seen, replace(seen.status, phase=to, message=message, conditions=conditions))
+    status = replace(seen.status, phase=to, message=message, conditions=conditions)
+    return move(seen, status, notes=_tell_switched(seen, to))
+
+
+def _tell_switched(seen: RolloutSnapshot, to: RolloutPhase) -> tuple[Note, ...]:
+    """Words on spec.disabled, set or taken back."""
+    name = seen.rollout.metadata.name
+    match to:
+        case P.DISABLING:
+            told = f"Rollout {name} is disabled in the middle of a release, and lets go of its workload"
+            return tell(seen, told, reason=EventReason.DISABLING)
+        case P.DISABLED:
+            told = f"Rollout {name} is disabled: new versions of its workload are not released in steps"
+            return tell(seen, told, reason=EventReason.DISABLED)
+        case _:
+            told = f"Rollout {name} is enabled: new versions of its workload are released in steps"
+            return tell(seen, told, reason=EventReason.ENABLED)
 
 
 def _is_kept(seen: RolloutSnapshot) -> bool:
@@ -326,7 +345,8 @@ def _progressing(seen: RolloutSnapshot) -> Out:
 def _enabled(seen: RolloutSnapshot) -> Out:
     # The release that was broken off left it as it was.
     conditions = without(seen.status.conditions, ConditionType.PROGRESSING)
-    return move(seen, replace(seen.status, phase=P.HEALTHY, message=HEALTHY_MESSAGE, conditions=conditions))
+    status = replace(seen.status, phase=P.HEALTHY, message=HEALTHY_MESSAGE, conditions=conditions)
+    return move(seen, status, notes=_tell_switched(seen, P.HEALTHY))
 
 
 def _undeleted(seen: RolloutSnapshot) -> Out:

@@ -21,6 +21,7 @@ from kruise_rollouts.core.outcomes import (
     pods_of,
     stay,
     tell,
+    tell_rollout,
     with_progress,
     with_step,
     with_sub,
@@ -157,7 +158,17 @@ def _ready(seen: RolloutSnapshot) -> Out:
     index, last = seen.sub.current_step_index, len(seen.steps)
     if index >= last:
         return move(seen, with_step(seen, current_step_state=S.COMPLETED, last_update_time=seen.now))
-    return enter(seen, index + 1, S.BEFORE_UPGRADE)
+    return replace(enter(seen, index + 1, S.BEFORE_UPGRADE), notes=_begins(seen, index + 1))
+
+
+def _begins(seen: RolloutSnapshot, index: int) -> tuple[Note, ...]:
+    """Words on step `index`, which follows the current one, and whether a person has let it begin."""
+    assert seen.workload is not None
+    wants = seen.workload.planned(seen.steps[index - 1].replicas or 0)
+    # The mirror is as we last decided it: a person has written the sub-status only.
+    why = "" if seen.status.current_step_state == S.READY else ", as approved"
+    of = pods_of(seen.workload.state.replicas)
+    return tell_rollout(seen, f"step {index}/{len(seen.steps)} begins{why}: it wants {wants} of {of}")
 
 
 def approved_too_early(seen: RolloutSnapshot) -> Out | None:
@@ -203,7 +214,12 @@ def enter(seen: RolloutSnapshot, index: int, state: StepState) -> Out:
 
 def _completed(seen: RolloutSnapshot) -> Out:
     message = "Rollout has been completed and some closing work is being done"
-    return move(seen, with_progress(seen.status, ProgressingReason.FINALISING, message, seen.now))
+    told = f"all {len(seen.steps)} steps of revision {seen.sub.updated_revision} are done; the workload is given back"
+    return move(
+        seen,
+        with_progress(seen.status, ProgressingReason.FINALISING, message, seen.now),
+        notes=tell_rollout(seen, told, reason=EventReason.FINALISING),
+    )
 
 
 class Row(Struct, frozen=True):
