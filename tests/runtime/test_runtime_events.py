@@ -142,11 +142,24 @@ async def test_an_event_that_is_refused_is_dropped_and_the_next_one_sent() -> No
 async def test_a_talkative_object_is_cut_short() -> None:
     server = FakeServer(EVENT)
     async with recording(server) as recorder:
-        for i in range(100):
+        for i in range(2 * BURST):
             recorder.tell(Note(DEMO, "Many", f"number {i}"))
-        recorder.tell(Note(ROLLOUT.ref("shop", "other"), "One", "one"))
+        recorder.tell(Note(ROLLOUT.ref("shop", "other"), "Many", "one"))
         await recorder.flush(5)
         assert len(events(server)) == BURST + 1
+        assert recorder.dropped == BURST
+
+
+@virtually
+async def test_what_an_object_repeats_does_not_keep_its_end_from_being_told() -> None:
+    """After 25 steps "release ... is complete" was not told any more."""
+    server = FakeServer(EVENT)
+    async with recording(server) as recorder:
+        for i in range(2 * BURST):
+            recorder.tell(Note(DEMO, "Progressing", f"step {i} done"))
+        recorder.tell(Note(DEMO, "Completed", "the release is complete"))
+        await recorder.flush(5)
+        assert events(server)[-1]["reason"] == "Completed"
 
 
 @virtually

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 
 import pytest
@@ -208,6 +209,14 @@ async def test_fifty_steps(stage: Stage) -> None:
         return bool(status["phase"] == "Healthy" and new == 5)
 
     await stage.until("the release is over", never_beyond_the_plan, within=300)
+
+    async def told(kind: str) -> bool:
+        messages = {e["message"] for e in await stage.events(kind, "busybox")}
+        steps = [nr for nr in range(1, 50) if any(m.startswith(f"step {nr}/50 done") for m in messages)]
+        return len(steps) == 49 and any(m.endswith(" is complete") for m in messages)
+
+    for kind in ("Rollout", "Deployment"):  # steps from the 25th on, and the end, were told to nobody
+        await stage.until(f"Events of all steps on the {kind}", functools.partial(told, kind))
 
 
 @scenario

@@ -28,8 +28,10 @@ log = log_of(__name__)
 PENDING = 1000  # Events waiting to be sent; more are dropped
 REMEMBERED = 4096  # Events whose repetition is counted
 REPEAT_SECONDS = 600.0  # the same Note within this time is a repetition
-BURST = 25  # Events about one object at once,
-REFILL_SECONDS = 300.0  # then one in this time
+# Events about one object of one type and reason at once: a release of fifty steps tells two of each step. Another reason
+# has a budget of its own, so what repeats itself cannot keep the end of a release from being told.
+BURST = 150
+REFILL_SECONDS = 60.0  # then one in this time
 ATTEMPTS = 3
 MESSAGE_LIMIT = 1024  # characters; the API server refuses more
 NAME_LIMIT = 253
@@ -48,7 +50,7 @@ class _Told(Struct):
 
 
 class _Budget(Struct):
-    """How many more Events one object may have now."""
+    """How many more Events of one kind one object may have now."""
 
     left: float
     at: float  # mono
@@ -75,7 +77,7 @@ class Recorder:
         self._uid_of = uid_of
         self._told: OrderedDict[Note, _Told] = OrderedDict()
         self._pending: OrderedDict[Note, None] = OrderedDict()
-        self._budgets: OrderedDict[Ref, _Budget] = OrderedDict()
+        self._budgets: OrderedDict[tuple[Ref, str, str], _Budget] = OrderedDict()  # by object, type, reason
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -85,7 +87,7 @@ class Recorder:
         told = self._told.get(note)
         now = self._clock.mono()
         if told is None or now - told.last > REPEAT_SECONDS:
-            if len(self._pending) >= PENDING or not self._within_budget(note.ref, now):
+            if len(self._pending) >= PENDING or not self._within_budget(note, now):
                 self.dropped += 1
                 return
             wall = self._clock.now()
@@ -182,12 +184,13 @@ class Recorder:
             "count": told.count,
         }
 
-    def _within_budget(self, ref: Ref, now: float) -> bool:
-        """Takes one Event from the budget of `ref`; False if there is none left."""
-        budget = self._budgets.pop(ref, None) or _Budget(BURST, now)
+    def _within_budget(self, note: Note, now: float) -> bool:
+        """Takes one Event from the budget of those like `note`; False if there is none left."""
+        like = (note.ref, note.type, note.reason)
+        budget = self._budgets.pop(like, None) or _Budget(BURST, now)
         budget.left = min(BURST, budget.left + (now - budget.at) / REFILL_SECONDS)
         budget.at = now
-        self._budgets[ref] = budget
+        self._budgets[like] = budget
         if len(self._budgets) > REMEMBERED:
             self._budgets.popitem(last=False)
         if budget.left < 1:
