@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,19 +11,25 @@ from fake_server import FakeServer
 from virtual import virtually
 
 from kruise_rollouts.kube.effects import Note
-from kruise_rollouts.kube.errors import Forbidden, Unavailable
+from kruise_rollouts.kube.errors import Forbidden, InternalError, Unavailable
 from kruise_rollouts.kube.objects import EVENT, NODE, ROLLOUT
 from kruise_rollouts.runtime.clock import LoopClock
-from kruise_rollouts.runtime.events import BURST, PENDING, Recorder
+from kruise_rollouts.runtime.events import BURST, KEEP_SECONDS, PENDING, RETRY_LONGEST, Recorder
 
 DEMO = ROLLOUT.ref("shop", "demo")
 STEP = Note(DEMO, "StepReady", "step 1 is ready")
 
 
 @asynccontextmanager
-async def recording(server: FakeServer) -> AsyncIterator[Recorder]:
+async def recording(
+    server: FakeServer, on_drop: Callable[[], None] = lambda: None
+) -> AsyncIterator[Recorder]:
     recorder = Recorder(
-        server, LoopClock(), component="rollout-controller", uid_of=lambda ref: f"uid-of-{ref.name}"
+        server,
+        LoopClock(),
+        component="rollout-controller",
+        uid_of=lambda ref: f"uid-of-{ref.name}",
+        on_drop=on_drop,
     )
     task = asyncio.create_task(recorder.run())
     try:
@@ -124,6 +130,51 @@ async def test_a_server_that_is_away_for_a_moment_gets_the_event_later() -> None
         recorder.tell(STEP)
         await recorder.flush(30)
         assert len(events(server)) == 1
+
+
+@virtually
+async def test_an_outage_of_a_minute_loses_no_event_and_keeps_their_order_and_time() -> None:
+    """An outage of 15 s lost "release ... begins"."""
+    server = FakeServer(EVENT)
+    async with recording(server) as recorder:
+        server.down = True
+        for reason in ("First", "Second", "Third"):
+            recorder.tell(Note(DEMO, reason, "told while nobody listened"))
+        told_at = LoopClock().now()
+        await asyncio.sleep(60)
+        server.down = False
+        await recorder.flush(RETRY_LONGEST + 1)
+        assert [e["reason"] for e in events(server)] == ["First", "Second", "Third"]
+        assert {e["lastTimestamp"] for e in events(server)} == {told_at.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        assert recorder.dropped == 0
+        assert len(server.calls) < 20, "asked too often"
+
+
+@virtually
+async def test_events_of_an_outage_that_lasts_are_given_up_and_counted() -> None:
+    server = FakeServer(EVENT)
+    counted: list[str] = []
+    async with recording(server, on_drop=lambda: counted.append("one")) as recorder:
+        server.down = True
+        for i in range(100):
+            recorder.tell(Note(DEMO, "StepReady", f"step {i}"))
+        await asyncio.sleep(KEEP_SECONDS + 2 * RETRY_LONGEST)
+        assert recorder.dropped == len(counted) == 100
+        server.down = False
+        recorder.tell(Note(DEMO, "Other", "other"))
+        await recorder.flush(5)
+        assert [e["reason"] for e in events(server)] == ["Other"]
+
+
+@virtually
+async def test_one_event_that_the_server_breaks_on_does_not_keep_the_others_back() -> None:
+    server = FakeServer(EVENT)
+    server.fail("POST", InternalError("broken"))
+    async with recording(server) as recorder:
+        recorder.tell(STEP)
+        recorder.tell(Note(DEMO, "Other", "other"))
+        await recorder.flush(5)
+        assert [e["reason"] for e in events(server)] == ["Other", "StepReady"]
 
 
 @virtually

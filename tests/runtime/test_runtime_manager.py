@@ -249,6 +249,7 @@ async def test_a_stop_while_caches_are_being_filled_is_obeyed() -> None:
 async def test_probes_and_metrics_are_served() -> None:
     checks = {"caches are synced": True, "webhooks listen": False}
     metrics = Metrics()
+    metrics.event_dropped()
     metrics.reconciled("rollout", "ok", 0.01)
     metrics.level("queue_depth", "Keys waiting.", lambda: 7, label="controller", value="rollout")
     health, numbers = (
@@ -274,5 +275,6 @@ async def test_probes_and_metrics_are_served() -> None:
     finally:
         for server in (health, numbers):
             await server.stop()
+    assert "kruise_rollout_events_dropped_total 1.0" in text
     assert 'kruise_rollout_reconcile_total{controller="rollout",outcome="ok"} 1.0' in text
     assert 'kruise_rollout_queue_depth{controller="rollout"} 7.0' in text

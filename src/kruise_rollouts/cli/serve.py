@@ -139,6 +139,7 @@ async def _serve(api: HttpApi, options: Options, metrics: Metrics) -> None:
         server_of=server_of,
         meter=metrics,
         on_review=metrics.reviewed,
+        on_event_dropped=metrics.event_dropped,
         instance=identity,
         tasks=(keeper.run, *(source.run for source in trust.sources)),
     )

@@ -36,6 +36,7 @@ class Assembly:
         server_of: Callable[[WebhookApp], WebhookServer] | None = None,
         meter: Meter | None = None,
         on_review: Callable[[str, int, float], None] = lambda path, status, seconds: None,
+        on_event_dropped: Callable[[], None] = lambda: None,
         instance: str = "",
         tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
     ) -> None:
@@ -43,7 +44,12 @@ class Assembly:
         self.informers = Informers(api, clock)
         self.world = world_of(self.informers, api)
         self.recorder = Recorder(
-            api, clock, component=COMPONENT, instance=instance, uid_of=self.informers.uid_of
+            api,
+            clock,
+            component=COMPONENT,
+            instance=instance,
+            uid_of=self.informers.uid_of,
+            on_drop=on_event_dropped,
         )
         self._restored = asyncio.Event()
         for informer in self.informers.all:

@@ -1,6 +1,7 @@
 """Tells people what happened: Notes become Events, repeated ones are counted instead of repeated.
 
-Telling never waits and never fails: a bounded queue, one sender, and what cannot be sent is dropped and counted.
+Telling never waits and never fails: a bounded queue and one sender. While the API server is away Events are kept for a
+while and sent when it is back, with the time at which they were told; what cannot be sent is dropped and counted.
 """
 
 from __future__ import annotations
@@ -15,7 +16,14 @@ import msgspec
 from msgspec import Struct
 
 from kruise_rollouts.kube.effects import JsonObject, Note, Ref
-from kruise_rollouts.kube.errors import AlreadyExists, ApiError, NotFound, TooManyRequests, Unavailable
+from kruise_rollouts.kube.errors import (
+    AlreadyExists,
+    ApiError,
+    InternalError,
+    NotFound,
+    TooManyRequests,
+    Unavailable,
+)
 from kruise_rollouts.kube.objects import EVENT
 from kruise_rollouts.kube.protocols import Api, Clock
 
@@ -32,7 +40,8 @@ REPEAT_SECONDS = 600.0  # the same Note within this time is a repetition
 # has a budget of its own, so what repeats itself cannot keep the end of a release from being told.
 BURST = 150
 REFILL_SECONDS = 60.0  # then one in this time
-ATTEMPTS = 3
+KEEP_SECONDS = 300.0  # an Event that could not be sent for so long is dropped
+RETRY_FIRST, RETRY_LONGEST = 0.5, 15.0  # seconds from one attempt to the next
 MESSAGE_LIMIT = 1024  # characters; the API server refuses more
 NAME_LIMIT = 253
 
@@ -44,6 +53,7 @@ class _Told(Struct):
 
     name: str
     first: str
+    newest: str  # when it was told last
     count: int  # how often it was told
     sent: int = 0  # how often the API server knows of; 0: not created yet
     last: float = 0.0  # mono
@@ -67,9 +77,12 @@ class Recorder:
         component: str,
         instance: str = "",
         uid_of: Uid = lambda ref: "",
+        on_drop: Callable[[], None] = lambda: None,
     ) -> None:
-        """`component` and `instance`: who says so, e.g. "rollout-controller" and the pod's name."""
+        """`component` and `instance`: who says so, e.g. "rollout-controller" and the pod's name. `on_drop` is called for
+        each Event that nobody will see."""
         self.dropped = 0
+        self._on_drop = on_drop
         self._api = api
         self._clock = clock
         self._component = component
@@ -85,26 +98,29 @@ class Recorder:
     def tell(self, note: Note) -> None:
         """Sends `note` soon, as a new Event or as one more of a known one."""
         told = self._told.get(note)
-        now = self._clock.mono()
+        now, wall = self._clock.mono(), self._clock.now()
         if told is None or now - told.last > REPEAT_SECONDS:
             if len(self._pending) >= PENDING or not self._within_budget(note, now):
-                self.dropped += 1
+                self._drop()
                 return
-            wall = self._clock.now()
-            told = _Told(_name(note, wall), _time(wall), 0)
+            told = _Told(_name(note, wall), _time(wall), _time(wall), 0)
         told.count += 1
+        told.newest = _time(wall)
         told.last = now
         self._told[note] = told
         self._told.move_to_end(note)
         self._pending[note] = None
         if len(self._told) > REMEMBERED:
             forgotten, _ = self._told.popitem(last=False)
-            self._pending.pop(forgotten, None)
+            if forgotten in self._pending:
+                del self._pending[forgotten]
+                self._drop()
         self._idle.clear()
         self._wake.set()
 
     async def run(self) -> None:
         """Sends until cancelled."""
+        delay = RETRY_FIRST
         while True:
             if not self._pending:
                 self._idle.set()
@@ -112,8 +128,14 @@ class Recorder:
                 await self._wake.wait()
             note, _ = self._pending.popitem(last=False)
             told = self._told.get(note)
-            if told is not None:
-                await self._deliver(note, told)
+            if told is None:
+                continue
+            at_least = await self._deliver(note, told)
+            if at_least is None:
+                delay = RETRY_FIRST
+                continue
+            await self._clock.sleep(max(delay, at_least))
+            delay = min(2 * delay, RETRY_LONGEST)
 
     async def flush(self, seconds: float) -> None:
         """Returns when all is sent, or after `seconds`."""
@@ -122,17 +144,33 @@ class Recorder:
         except TimeoutError:
             log.warning("events were not sent before the stop", events=len(self._pending))
 
-    async def _deliver(self, note: Note, told: _Told) -> None:
-        for attempt in range(ATTEMPTS):
-            try:
-                await self._send(note, told)
-                return
-            except (Unavailable, TooManyRequests) as error:
-                await self._clock.sleep(error.retry_after or 2.0**attempt)
-            except ApiError as error:  # e.g. the namespace is being deleted
-                log.debug("an event was refused", ref=str(note.ref), reason=note.reason, error=error.message)
-                break
+    async def _deliver(self, note: Note, told: _Told) -> float | None:
+        """Sends one, or keeps it for later: then the seconds that the API server asks to be left alone, else None."""
+        try:
+            await self._send(note, told)
+        except (Unavailable, TooManyRequests, InternalError) as error:
+            self._pending[note] = None
+            # An answer of 500 may be about this one alone, so others come first; if nobody answers, the order is kept.
+            self._pending.move_to_end(note, last=isinstance(error, InternalError))
+            self._give_up_old()
+            return error.retry_after or 0.0
+        except ApiError as error:  # e.g. the namespace is being deleted
+            log.debug("an event was refused", ref=str(note.ref), reason=note.reason, error=error.message)
+            self._drop()
+        return None
+
+    def _give_up_old(self) -> None:
+        """Drops what has waited for too long, so that there is room for what is new."""
+        now = self._clock.mono()
+        for note in list(self._pending):
+            told = self._told.get(note)
+            if told is None or now - told.last > KEEP_SECONDS:
+                del self._pending[note]
+                self._drop()
+
+    def _drop(self) -> None:
         self.dropped += 1
+        self._on_drop()
 
     async def _send(self, note: Note, told: _Told) -> None:
         count = told.count
@@ -151,7 +189,7 @@ class Recorder:
         told.sent = count
 
     async def _count(self, note: Note, told: _Told) -> None:
-        body = {"count": told.count, "lastTimestamp": _time(self._clock.now())}
+        body = {"count": told.count, "lastTimestamp": told.newest}
         await self._api.request(
             "PATCH",
             EVENT.path(_ns(note.ref), told.name),
@@ -180,7 +218,7 @@ class Recorder:
             "reportingComponent": self._component,
             "reportingInstance": self._instance,
             "firstTimestamp": told.first,
-            "lastTimestamp": _time(self._clock.now()),
+            "lastTimestamp": told.newest,
             "count": told.count,
         }
 

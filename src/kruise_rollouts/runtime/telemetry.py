@@ -132,6 +132,11 @@ class Metrics:
             ("method", "status"),
             registry=self.registry,
         )
+        self._dropped = Counter(
+            "kruise_rollout_events_dropped_total",
+            "Events that could not be told: the API server was away for too long or refused them, or they were too many.",
+            registry=self.registry,
+        )
         build = Gauge(
             "kruise_rollout_build_info", "The version that runs.", ("version",), registry=self.registry
         )
@@ -148,6 +153,10 @@ class Metrics:
     def requested(self, method: str, status: int) -> None:
         """One request was sent to the API server; `status` 0: it was not answered."""
         self._requests.labels(method, str(status)).inc()
+
+    def event_dropped(self) -> None:
+        """One Event was given up."""
+        self._dropped.inc()
 
     def level(
         self, name: str, text: str, read: Callable[[], float], *, label: str = "", value: str = ""
