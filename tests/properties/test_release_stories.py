@@ -619,6 +619,82 @@ def test_a_workload_that_is_bound_for_a_batch_release_that_is_no_more_is_given_b
     assert told(stage, "for a BatchRelease that is no more")
 
 
+def stopped(stage: Stage, name: str) -> None:
+    """That controller does nothing any more."""
+    stage.controllers[name] = type("Stopped", (), {"name": name, "observe": _nothing})()
+
+
+async def _nothing(*_: Any) -> None:
+    return None
+
+
+def test_a_rollout_that_cannot_be_disabled_yet_says_what_it_waits_for() -> None:
+    stage = a_release()
+    stopped(stage, "batch")
+    stage.edit_rollout({"disabled": True})
+    stage.settle()
+    waits = "waiting for the BatchRelease to let go of the workload"
+    assert stage.status["phase"] == "Disabling"
+    assert stage.status["message"] == f"Disabling rollout, release resources; {waits}"
+    stage.finish()
+    writes = len(stage.writes)
+    stage.act(lambda: None)
+    stage.finish()
+    assert len(stage.writes) == writes, "said again and again"
+
+
+def test_a_rollout_that_cannot_be_deleted_yet_says_what_it_waits_for() -> None:
+    stage = a_release()
+    stopped(stage, "batch")
+    stage.delete_rollout()
+    stage.settle()
+    waits = "waiting for the BatchRelease to let go of the workload"
+    assert stage.status["message"] == f"Rollout is in terminating; {waits}"
+
+
+def test_a_release_that_is_not_over_yet_says_which_pods_it_waits_for() -> None:
+    stage = a_release()
+    stage.approve()
+    stage.finish()
+
+    def grow(write: Write) -> None:
+        """At the very end the Deployment is scaled, and its new pods never become ready."""
+        if isinstance(write, Patch) and "finalizingPolicy" in str(write.body):
+            stage.ready_seconds[2] = None
+            stage.interrupts.remove(grow)
+            stage.scale(12)
+
+    stage.interrupts.append(grow)
+    stage.approve()
+    stage.finish()
+    closing = "Rollout has been completed and some closing work is being done"
+    assert stage.status["message"] == f"{closing}; waiting for pods of the new revision: 10 of 12 are ready"
+    stage.ready_seconds[2] = 1.0
+    stage.act(lambda: None)
+    stage.finish()
+    assert (
+        where(stage)[0] == "Healthy" and stage.status["message"] == "Rollout progressing has been completed"
+    )
+
+
+def test_a_new_revision_that_waits_for_the_old_batch_release_says_so() -> None:
+    stage = a_release()
+    stage.patch(
+        RELEASE_REF,
+        {
+            "metadata": {
+                "finalizers": ["example.com/keep", *stage.objects[RELEASE_REF]["metadata"]["finalizers"]]
+            }
+        },
+    )
+    stage.set_image(3)
+    stage.finish()
+    assert RELEASE_REF in stage.objects
+    assert (
+        stage.status["message"] == "A new revision is to be released; waiting for the BatchRelease to be gone"
+    )
+
+
 # --- trouble -------------------------------------------------------------------------------------------------------------
 
 

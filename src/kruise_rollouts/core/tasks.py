@@ -43,7 +43,7 @@ def _resume_workload(seen: RolloutSnapshot, reason: Reason) -> Todo | None:
         if writes is None or writes:
             return Todo("the workload to be given back", writes or ())
     if reason is Reason.SUCCESS and not (state.settled and state.is_complete):
-        return Todo(f"{state.updated_ready}/{state.replicas} pods of the new revision ready")
+        return Todo(f"pods of the new revision: {state.updated_ready} of {state.replicas} are ready")
     return None
 
 

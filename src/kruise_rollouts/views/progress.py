@@ -34,6 +34,8 @@ def rollout_progress(obj: JsonObject) -> Progress:
             return Progress(f"{name} is disabled: its workload is not managed", "done")
         case "Terminating":
             return Progress(f"Waiting for {name} to be deleted: {r.message}", "waiting")
+        case "Disabling":
+            return Progress(f"Waiting for {name} to be disabled: {r.message}", "waiting")
         case "Progressing":
             return _progressing(r, name)
         case _:
