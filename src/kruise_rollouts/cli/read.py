@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.errors import ApiError, Gone, NotFound, Unavailable
-from kruise_rollouts.views.history import is_held, revisions
+from kruise_rollouts.views.history import is_held, revisions, without_hash
 from kruise_rollouts.views.progress import Progress, deployment_progress, rollout_progress
 from kruise_rollouts.views.rollout import RolloutView, pod_view, rollout_view, workload_view
 from kruise_rollouts.views.text import describe as describe_text
@@ -173,7 +173,11 @@ def describe(look: Look, one: Named, how: Drawing) -> None:
 
 def _report(look: Look, view: RolloutView, how: Drawing) -> str:
     workload = _workload(look, view)
-    pods = _pods(look.session, view, how.every_pod) if view.workload_name else []
+    try:
+        pods = _pods(look.session, view, workload, how.every_pod)
+    except ApiError as error:
+        print(server_error(error), file=sys.stderr)
+        pods = []
     shown = workload_view(workload) if workload is not None else None
     return describe_text(view, shown, [pod_view(p) for p in pods], now=look.session.now(), colour=how.colour)
 
@@ -189,20 +193,32 @@ def _workload(look: Look, view: RolloutView) -> JsonObject | None:
         return None
 
 
-def _pods(session: Session, view: RolloutView, every_pod: bool) -> list[JsonObject]:
-    """Pods of the current batch; with `every_pod` all of the new revision."""
-    revision = view.pod_hash or view.stable_revision
-    if not revision:
+def _pods(
+    session: Session, view: RolloutView, workload: JsonObject | None, every_pod: bool
+) -> list[JsonObject]:
+    """Pods of the current batch; with `every_pod` all of the new revision. Raises ApiError.
+
+    Pods get the number of their batch when they are ready: those that have none are of the current one.
+    """
+    revision = view.pod_hash or _revision(session, view, workload)
+    if not view.workload_name or not revision:
         return []
     key = "pod-template-hash" if view.workload_kind == "Deployment" else "controller-revision-hash"
-    selector = f"{key}={revision}"
-    if not every_pod and view.step and view.phase == "Progressing":
-        selector += f",rollouts.kruise.io/rollout-batch-id={view.step}"
-    try:
-        items: list[JsonObject] = session.get(
-            f"/api/v1/namespaces/{view.ns}/pods", params={"labelSelector": selector}
-        ).get("items", [])
-    except ApiError as error:
-        print(server_error(error), file=sys.stderr)
-        return []
-    return items
+    items: list[JsonObject] = session.get(
+        f"/api/v1/namespaces/{view.ns}/pods", params={"labelSelector": f"{key}={revision}"}
+    ).get("items", [])
+    if every_pod or not view.step or view.phase != "Progressing":
+        return items
+    return [p for p in items if pod_view(p).batch in ("", str(view.step))]
+
+
+def _revision(session: Session, view: RolloutView, workload: JsonObject | None) -> str:
+    """What tells the pods to show while the status does not: in a release the new ones, else the stable ones.
+
+    The status names the new pods only when their step is ready; until then one looks for what keeps them from it.
+    """
+    if view.phase != "Progressing" or workload is None or view.workload_kind != "Deployment":
+        return view.stable_revision
+    wanted = without_hash(workload["spec"]["template"])
+    found = revisions(workload, owned_replica_sets(session, workload))
+    return next((r.hash for r in reversed(found) if r.template == wanted), "")

@@ -189,8 +189,8 @@ def pod_view(obj: JsonObject) -> PodView:
 
 
 def sort_pods(pods: list[PodView]) -> list[PodView]:
-    """Batch by batch, within one those with more ready containers first."""
-    return sorted(pods, key=lambda p: (p.batch, -p.ready, p.name))
+    """Those that are not ready first, because they are what is looked for; then batch by batch."""
+    return sorted(pods, key=lambda p: (p.ready >= p.containers, p.batch, p.name))
 
 
 def _part(obj: JsonObject, name: str) -> JsonObject:

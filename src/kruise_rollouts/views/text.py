@@ -114,7 +114,7 @@ def _workload(r: RolloutView, w: WorkloadView | None) -> list[str]:
 
 
 def pod_table(pods: Sequence[PodView], *, now: datetime, colour: bool) -> list[str]:
-    """Rows NAME READY BATCH ID REVISION AGE RESTARTS STATUS, batch by batch."""
+    """Rows NAME READY BATCH ID REVISION AGE RESTARTS STATUS; those that are not ready first."""
     head = ("NAME", "READY", "BATCH ID", "REVISION", "AGE", "RESTARTS", "STATUS")
     rows = [
         (p.name, f"{p.ready}/{p.containers}", p.batch, p.revision, age(p.created, now), str(p.restarts), marked(p.status, colour))
