@@ -57,14 +57,22 @@ class Cluster:
     def namespace(self, name: str) -> None:
         self.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
 
-    def rollout(self, ns: str, name: str = "web", *, status: Any = None, blue_green: bool = False) -> None:
+    def rollout(
+        self,
+        ns: str,
+        name: str = "web",
+        *,
+        status: Any = None,
+        blue_green: bool = False,
+        workload: tuple[str, str] = ("apps/v1", "Deployment"),
+    ) -> None:
         steps = [
             {"replicas": 1, "pause": {}},
             {"replicas": "50%", "pause": {"duration": 60}},
             {"replicas": "100%"},
         ]
         strategy = {"blueGreen" if blue_green else "canary": {"steps": steps}}
-        reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+        reference = {"apiVersion": workload[0], "kind": workload[1], "name": "web"}
         spec = {"workloadRef": reference, "strategy": strategy}
         path = ROLLOUTS.format(version="v1beta1", ns=ns)
         self.request(

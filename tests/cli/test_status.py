@@ -178,3 +178,28 @@ def test_list_shows_one_line_per_rollout(plain: Cluster, ns: str, kruise: Kruise
     assert rows[0] == ["NAME", "STRATEGY", "STATUS", "STEP", "STATE", "UPDATED", "READY", "DESIRED"]
     assert rows[1] == ["web", "Partition", "Progressing", "2/3", "StepPaused", "2", "2", "2"]
     assert [ns, *rows[1]] in [line.split() for line in kruise("rollout list -A").out.splitlines()]
+
+
+UNSERVED = ("apps.kruise.io/v1alpha1", "CloneSet")
+
+
+def test_list_shows_every_row_though_one_rollout_refers_to_a_kind_that_is_not_served(
+    plain: Cluster, ns: str, kruise: Kruise
+) -> None:
+    plain.rollout(ns, "a", workload=UNSERVED)
+    plain.deployment(ns)
+    plain.rollout(ns, status=waiting(2))
+    said = kruise(f"rollout list -n {ns}")
+    rows = [line.split() for line in said.out.splitlines()]
+    assert (said.code, said.err) == (0, "")
+    assert rows[1] == ["a", "Partition", "-", "0/3", "-", "-", "-", "-"]
+    assert rows[2][:5] == ["web", "Partition", "Progressing", "2/3", "StepPaused"]
+
+
+def test_describe_reports_on_a_rollout_of_a_kind_that_is_not_served(
+    plain: Cluster, ns: str, kruise: Kruise
+) -> None:
+    plain.rollout(ns, workload=UNSERVED)
+    said = kruise(f"describe rollout web -n {ns}")
+    assert said.code == 0
+    assert "Workload:          CloneSet web does not exist" in said.out

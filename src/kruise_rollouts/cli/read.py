@@ -147,7 +147,7 @@ def history(look: Look, one: Named, revision: int) -> None:
 
 
 def rollouts(look: Look, *, every_namespace: bool) -> None:
-    """A table of Rollouts with the pods of their workloads."""
+    """A table of Rollouts with the pods of their workloads; one workload that cannot be read hides no other row."""
     served = look.discovery.find("rollouts.rollouts.kruise.io")
     items = look.session.get(served.kind.path("" if every_namespace else look.session.namespace)).get(
         "items", []
@@ -158,7 +158,11 @@ def rollouts(look: Look, *, every_namespace: bool) -> None:
         return
     listed = []
     for view in map(rollout_view, items):
-        workload = _workload(look, view)
+        try:
+            workload = _workload(look, view)
+        except ApiError as error:
+            print(server_error(error), file=sys.stderr)
+            workload = None
         listed.append((view, workload_view(workload) if workload is not None else None))
     print("\n".join(rollout_table(listed, namespaces=every_namespace)))
 
@@ -183,10 +187,10 @@ def _report(look: Look, view: RolloutView, how: Drawing) -> str:
 
 
 def _workload(look: Look, view: RolloutView) -> JsonObject | None:
-    """The object that a Rollout refers to; None if it is not there."""
-    if not view.workload_name:
+    """The object that a Rollout refers to; None if it, or its kind, is not there."""
+    served = look.discovery.served(view.workload_api, view.workload_kind)
+    if not view.workload_name or served is None:
         return None
-    served = look.discovery.by_version(view.workload_api, view.workload_kind)
     try:
         return look.session.get(served.kind.path(view.ns, view.workload_name))
     except NotFound:

@@ -86,10 +86,15 @@ class Discovery:
 
     def by_version(self, api_version: str, kind: str) -> Served:
         """The type of a manifest. Raises CommandError if it is not served."""
-        for served in self.all():
-            if served.kind.api_version == api_version and served.kind.kind == kind:
-                return served
-        raise refusal(f'no matches for kind "{kind}" in version "{api_version}"' + _hint(api_version))
+        served = self.served(api_version, kind)
+        if served is None:
+            raise refusal(f'no matches for kind "{kind}" in version "{api_version}"' + _hint(api_version))
+        return served
+
+    def served(self, api_version: str, kind: str) -> Served | None:
+        """The type of a manifest; None if the server does not serve it."""
+        wanted = (api_version, kind)
+        return next((s for s in self.all() if (s.kind.api_version, s.kind.kind) == wanted), None)
 
     def _read(self, root: str) -> Iterable[Served]:
         try:
