@@ -203,3 +203,44 @@ def test_describe_reports_on_a_rollout_of_a_kind_that_is_not_served(
     said = kruise(f"describe rollout web -n {ns}")
     assert said.code == 0
     assert "Workload:          CloneSet web does not exist" in said.out
+
+
+def test_a_rollout_that_somebody_has_paused_can_end_it_with_3_and_says_how_to_resume(
+    plain: Cluster, ns: str, kruise: Kruise
+) -> None:
+    plain.rollout(ns, status={**waiting(2), "observedGeneration": 2})
+    plain.merge(_path(ns), {"spec": {"strategy": {"paused": True}}})
+    said = kruise(f"rollout status rollout/web --exit-on-pause --timeout=1s -n {ns}")
+    assert (said.code, said.err) == (3, "")
+    assert f"resume it with: kubectl kruise rollout resume rollout/web -n {ns}" in said.out
+
+
+STALLED = {
+    "type": "Stalled",
+    "status": "True",
+    "reason": "RolloutConflict",
+    "message": "delete one of the two.",
+}
+
+
+@pytest.mark.parametrize("status", [{**HEALTHY, "phase": "Initial"}, HEALTHY, waiting(1)])
+def test_a_rollout_that_stands_still_until_a_person_acts_ends_with_1_and_says_why(
+    plain: Cluster, ns: str, kruise: Kruise, status: Any
+) -> None:
+    plain.rollout(ns, status={**status, "conditions": [STALLED]})
+    said = kruise(f"rollout status rollout/web --timeout=1s -n {ns}")
+    assert (said.code, said.out) == (1, "")
+    assert said.err == 'error: rollout "web" stands still: delete one of the two.\n'
+
+
+def test_pauses_of_a_deployment_are_refused_with_the_rollout_that_has_them(
+    plain: Cluster, ns: str, kruise: Kruise
+) -> None:
+    plain.deployment(ns)
+    said = kruise(f"rollout status deployment/web --exit-on-pause -n {ns}")
+    assert (said.code, said.out) == (1, "")
+    assert "has no Rollout" in said.err
+    plain.rollout(ns)
+    said = kruise(f"rollout status deployment/web --exit-on-pause -n {ns}")
+    assert (said.code, said.out) == (1, "")
+    assert f"kubectl kruise rollout status rollout/web -n {ns} --exit-on-pause" in said.err

@@ -92,7 +92,7 @@ def test_v1alpha1_weights_and_references_read_as_their_v1beta1_twins() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "outcome", "needs_approval"),
+    ("status", "outcome", "needs_person"),
     [
         ({"phase": "Healthy", "conditions": [{"type": "Succeeded", "status": "True"}]}, "done", False),
         ({"phase": "Healthy"}, "done", False),
@@ -100,14 +100,20 @@ def test_v1alpha1_weights_and_references_read_as_their_v1beta1_twins() -> None:
         ({"phase": "Initial", "message": "Workload Not Found"}, "waiting", False),
         ({"phase": "Healthy", "observedGeneration": 1}, "waiting", False),
         (PAUSED, "waiting", True),
+        ({**PAUSED, "conditions": [{"type": "Stalled", "status": "True", "message": "no"}]}, "failed", False),
+        (
+            {**PAUSED, "conditions": [{"type": "Stalled", "status": "False", "message": "no"}]},
+            "waiting",
+            True,
+        ),
         ({"canaryStatus": {"currentStepIndex": 2, "currentStepState": "StepPaused"}}, "waiting", False),
     ],
 )
 def test_status_knows_done_failed_waiting_and_waiting_for_you(
-    status: dict[str, Any], outcome: str, needs_approval: bool
+    status: dict[str, Any], outcome: str, needs_person: bool
 ) -> None:
     progress = rollout_progress(a_rollout(**status))
-    assert (progress.outcome, progress.needs_approval) == (outcome, needs_approval)
+    assert (progress.outcome, progress.needs_person) == (outcome, needs_person)
 
 
 def test_status_of_a_held_deployment_says_who_holds_it() -> None:

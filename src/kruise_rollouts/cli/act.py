@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from kruise_rollouts.kube.effects import Json, JsonObject
-from kruise_rollouts.kube.errors import ApiError
+from kruise_rollouts.kube.errors import ApiError, Forbidden
 from kruise_rollouts.views.rollout import rollout_view
 
 from .errors import CommandError, refusal, server_error
@@ -129,3 +129,20 @@ def workload_of(session: Session, discovery: Discovery, one: Named) -> Named:
         raise refuse(one, "has no workloadRef")
     served = discovery.by_version(view.workload_api, view.workload_kind)
     return Named(served, one.ns, view.workload_name)
+
+
+def rollout_of(session: Session, discovery: Discovery, workload: Named) -> str:
+    """Name of the Rollout that refers to `workload`; "" if there is none, or none that one may see."""
+    try:
+        served = discovery.find(f"rollouts.{ROLLOUTS}")
+    except CommandError:  # not installed
+        return ""
+    try:
+        items = session.get(served.kind.path(workload.ns)).get("items", [])
+    except Forbidden:
+        return ""
+    wanted = (workload.served.group, workload.served.kind.kind, workload.name)
+    for view in map(rollout_view, items):
+        if (view.workload_api.partition("/")[0], view.workload_kind, view.workload_name) == wanted:
+            return view.name
+    return ""

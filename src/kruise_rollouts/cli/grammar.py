@@ -181,7 +181,7 @@ def _acting(verbs: argparse._SubParsersAction[Parser], shared: Parser) -> None:
 
 def _reading(verbs: argparse._SubParsersAction[Parser], shared: Parser) -> None:
     status = _verb(verbs, shared, "status")
-    status.epilog = f"{status.epilog}\n\nexit status: 0 done; 1 failed, rolled back, deleted or timed out; 3 with --exit-on-pause"
+    status.epilog = f"{status.epilog}\n\nexit status: 0 done; 1 failed, stalled, rolled back, deleted or timed out; 3 with --exit-on-pause"
     _resource_flags(status)
     _watch_flag(status, True, "follow it (default; --watch=false prints one line and ends)")
     status.add_argument(
@@ -192,7 +192,9 @@ def _reading(verbs: argparse._SubParsersAction[Parser], shared: Parser) -> None:
     )
     status.add_argument("-d", "--detail", action="store_true", help=argparse.SUPPRESS)
     status.add_argument(
-        "--exit-on-pause", action="store_true", help="exit with 3 where a step waits for approval"
+        "--exit-on-pause",
+        action="store_true",
+        help="exit with 3 where a person must act: a step waits for approval, the Rollout is paused",
     )
     history = _verb(verbs, shared, "history")
     _resource_flags(history)

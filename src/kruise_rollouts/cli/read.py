@@ -15,7 +15,7 @@ from kruise_rollouts.views.rollout import RolloutView, pod_view, rollout_view, w
 from kruise_rollouts.views.text import describe as describe_text
 from kruise_rollouts.views.text import rollout_table, table
 
-from .act import workload_of
+from .act import is_rollout, refuse, rollout_of, workload_of
 from .errors import CommandError, refusal, server_error
 from .output import pod_template
 from .resources import Discovery, Named
@@ -23,7 +23,7 @@ from .session import Session
 from .undo import owned_replica_sets
 
 CLEAR = "\033[2J\033[H"
-EXIT_NEEDS_APPROVAL = 3  # of `status --exit-on-pause`: not failed, but a person must act
+EXIT_NEEDS_PERSON = 3  # of `status --exit-on-pause`: not failed, but a person must act
 
 
 class Look(Struct, frozen=True):
@@ -58,7 +58,7 @@ def status(look: Look, named: Sequence[Named], how: Following) -> None:
             "rollout status is only supported on individual resources and resource collections - "
             f"{len(named)} resources were found"
         )
-    read = _reader(look, named[0], how.revision)
+    read = _reader(look, named[0], how)
     last = ""
     for obj in follow(look.session, named[0], timeout=how.timeout, once=not how.watch):
         progress = read(obj)
@@ -69,17 +69,27 @@ def status(look: Look, named: Sequence[Named], how: Following) -> None:
             last = progress.line
         if progress.outcome == "done":
             return
-        if progress.needs_approval and how.exit_on_pause:
-            raise CommandError("", EXIT_NEEDS_APPROVAL)
+        if progress.needs_person and how.exit_on_pause:
+            raise CommandError("", EXIT_NEEDS_PERSON)
 
 
-def _reader(look: Look, one: Named, revision: int) -> Callable[[JsonObject], Progress]:
-    kind = one.served.kind.kind
-    if kind == "Rollout" and one.served.group == "rollouts.kruise.io":
+def _reader(look: Look, one: Named, how: Following) -> Callable[[JsonObject], Progress]:
+    if is_rollout(one):
         return lambda obj: _rollout_progress(look, obj)
-    if kind == "Deployment":
-        return lambda obj: deployment_progress(obj, revision)
+    if one.served.kind.kind == "Deployment":
+        if how.exit_on_pause:
+            raise _without_pauses(look, one)
+        return lambda obj: deployment_progress(obj, how.revision)
     raise refusal(f"no status viewer has been implemented for {one.served.kind_name}")
+
+
+def _without_pauses(look: Look, one: Named) -> CommandError:
+    """A Deployment does not say at which step its release is, so nobody can wait for a pause of it."""
+    owner = rollout_of(look.session, look.discovery, one)
+    if not owner:
+        return refuse(one, "has no Rollout, so no step of it waits for anybody; leave out --exit-on-pause")
+    command = f"kubectl kruise rollout status rollout/{owner} -n {one.ns} --exit-on-pause"
+    return refuse(one, f"knows no steps; follow its Rollout: {command}")
 
 
 def _rollout_progress(look: Look, obj: JsonObject) -> Progress:
@@ -89,7 +99,7 @@ def _rollout_progress(look: Look, obj: JsonObject) -> Progress:
     """
     progress = rollout_progress(obj)
     view = rollout_view(obj)
-    if progress.outcome == "waiting" or view.phase != "Healthy":
+    if progress.outcome == "waiting" or view.stalled or view.phase != "Healthy":
         return progress
     workload = _workload(look, view)
     if workload is None or not is_held(workload):

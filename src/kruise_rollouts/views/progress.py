@@ -16,7 +16,7 @@ Outcome = Literal["waiting", "done", "failed"]
 class Progress(Struct, frozen=True):
     line: str  # for people; repeated only when it changes
     outcome: Outcome
-    needs_approval: bool = False  # nothing moves until somebody approves the step
+    needs_person: bool = False  # nothing moves until somebody approves the step or resumes the Rollout
 
 
 def rollout_progress(obj: JsonObject) -> Progress:
@@ -25,6 +25,8 @@ def rollout_progress(obj: JsonObject) -> Progress:
     name = f'rollout "{r.name}"'
     if not r.observed:
         return Progress(f"Waiting for {name} spec update to be observed...", "waiting")
+    if r.stalled:
+        return Progress(f"error: {name} stands still: {r.stalled}", "failed")
     match r.phase:
         case "Healthy" if r.succeeded == "False":
             return Progress(f"error: {name} was rolled back: {r.message}", "failed")
@@ -48,12 +50,10 @@ def rollout_progress(obj: JsonObject) -> Progress:
 def _progressing(r: RolloutView, name: str) -> Progress:
     where = f"Waiting for {name} to finish: step {r.step}/{r.steps_total}"
     if r.paused:
-        return Progress(
-            f"{where} is paused by spec.strategy.paused; resume it with: kubectl kruise rollout resume rollout/{r.name} -n {r.ns}",
-            "waiting",
-        )
+        advice = f"resume it with: kubectl kruise rollout resume rollout/{r.name} -n {r.ns}"
+        return Progress(f"{where} is paused by spec.strategy.paused; {advice}", "waiting", needs_person=True)
     what = f"{where} {r.state}" + (f": {r.message}" if r.message else "")
-    return Progress(what, "waiting", needs_approval=r.state == "StepPaused" and _asks(r))
+    return Progress(what, "waiting", needs_person=r.state == "StepPaused" and _asks(r))
 
 
 def _asks(r: RolloutView) -> bool:

@@ -66,6 +66,7 @@ class RolloutView(Struct, frozen=True):
     progressing: str  # reason of condition Progressing; "" if absent
     succeeded: str  # status of condition Succeeded; "" if absent
     paused: bool
+    stalled: str  # why nothing goes on until a person acts; "" if it may go on
 
     @property
     def steps_total(self) -> int:
@@ -114,7 +115,14 @@ def rollout_view(obj: JsonObject) -> RolloutView:
         progressing=_text(conditions.get("Progressing") or {}, "reason"),
         succeeded=_text(conditions.get("Succeeded") or {}, "status"),
         paused=bool(strategy.get("paused")),
+        stalled=_stalled(conditions.get("Stalled") or {}),
     )
+
+
+def _stalled(condition: JsonObject) -> str:
+    if _text(condition, "status") != "True":
+        return ""
+    return _text(condition, "message") or _text(condition, "reason") or "Stalled"
 
 
 def _style(obj: JsonObject, plan: JsonObject, blue_green: bool) -> str:
