@@ -8,7 +8,7 @@ import pytest
 
 from kruise_rollouts.cli.session import Session
 
-from .cluster import Cluster, waiting
+from .cluster import ROLLOUTS, Cluster, waiting
 from .conftest import Kruise
 
 BETA, ALPHA = "rollouts", "rollouts.v1alpha1.rollouts.kruise.io"
@@ -34,7 +34,7 @@ def test_a_blue_green_step_is_approved_in_its_own_status(plain: Cluster, ns: str
 @pytest.mark.parametrize(
     ("kind", "status", "blue_green", "reason"),
     [
-        (BETA, None, False, "no need to approve: not in canary or blue-green progress"),
+        (BETA, None, False, "no need to approve: not in canary or blue-green progress: nothing is being released"),
         (ALPHA, None, False, "does not allow to approve, because current canary state is not 'StepPaused'"),
         (BETA, "canaryStatus", False, "does not allow to approve, because current canary state is not 'StepPaused'"),
         (BETA, "blueGreenStatus", True, "does not allow to approve, because current blue-green state is not 'StepPaused'"),
@@ -49,7 +49,8 @@ def test_what_does_not_wait_is_not_approved(
     plain.rollout(ns, status=busy, blue_green=blue_green)
     said = kruise(f"rollout approve {kind}/web -n {ns}")
     assert (said.code, said.out) == (1, "")
-    assert said.err == f'error: rollouts.rollouts.kruise.io "web" {reason}\n'
+    assert said.err.startswith(f'error: rollouts.rollouts.kruise.io "web" {reason}')
+    assert said.err.count("\n") == 1
 
 
 def test_approving_twice_is_refused_the_second_time(plain: Cluster, ns: str, kruise: Kruise) -> None:
@@ -75,6 +76,72 @@ def test_other_kinds_cannot_be_approved(plain: Cluster, ns: str, kruise: Kruise)
     plain.deployment(ns)
     said = kruise(f"rollout approve deployment/web -n {ns}")
     assert (said.code, said.err) == (1, 'error: deployments.apps "web" approving is not supported\n')
+
+
+@pytest.mark.parametrize(
+    ("change", "now"),
+    [
+        ({"canaryStatus": {"currentStepState": "StepUpgrade"}, "message": "web-1: ErrImagePull"}, "step 1 is still working (StepUpgrade): web-1: ErrImagePull"),
+        ({"canaryStatus": {"currentStepState": "StepReady"}}, "step 1 is approved already"),
+        ({"canaryStatus": {"currentStepState": "Completed"}, "phase": "Healthy"}, "nothing is being released, the Rollout is Healthy"),
+        ({"canaryStatus": {"currentStepState": "StepReady"}, "conditions": [{"type": "Progressing", "status": "True", "reason": "Cancelling", "message": ""}], "message": "canceled"}, "the release is ending (Cancelling): canceled"),
+        ({"canaryStatus": {"currentStepState": "StepUpgrade"}, "conditions": [{"type": "Stalled", "status": "True", "reason": "X", "message": "two Rollouts."}]}, "it stands still: two Rollouts."),
+    ],
+)  # fmt: skip
+def test_a_refused_approval_says_what_the_release_does_instead(
+    plain: Cluster, ns: str, kruise: Kruise, change: Any, now: str
+) -> None:
+    plain.rollout(ns, status=waiting(1))
+    plain.merge(f"{ROLLOUTS.format(version='v1beta1', ns=ns)}/web/status", {"status": change})
+    said = kruise(f"rollout approve rollout/web -n {ns}")
+    assert (said.code, said.out) == (1, "")
+    assert said.err.endswith(f"current canary state is not 'StepPaused': {now}\n")
+
+
+def _paused_by_hand(cluster: Cluster, ns: str) -> None:
+    busy = waiting(1)
+    busy["canaryStatus"]["currentStepState"] = "StepUpgrade"
+    cluster.rollout(ns, status=busy)
+    cluster.merge(
+        f"{ROLLOUTS.format(version='v1beta1', ns=ns)}/web", {"spec": {"strategy": {"paused": True}}}
+    )
+
+
+def test_a_refused_approval_of_a_paused_rollout_says_how_to_resume_it(
+    plain: Cluster, ns: str, kruise: Kruise
+) -> None:
+    _paused_by_hand(plain, ns)
+    said = kruise(f"rollout approve rollout/web -n {ns}")
+    assert said.err.endswith(
+        f"the Rollout is paused: resume it with: kubectl kruise rollout resume rollout/web -n {ns}\n"
+    )
+
+
+def test_an_approval_that_comes_before_the_release_has_begun_is_told_so(
+    plain: Cluster, ns: str, kruise: Kruise
+) -> None:
+    plain.deployment(ns)
+    marked = {"metadata": {"annotations": {"rollouts.kruise.io/in-progressing": "{}"}}}
+    plain.merge(f"/apis/apps/v1/namespaces/{ns}/deployments/web", marked)
+    over = waiting(3)
+    over["phase"], over["canaryStatus"]["currentStepState"] = "Healthy", "Completed"
+    plain.rollout(ns, status=over)
+    said = kruise(f"rollout approve rollout/web -n {ns}")
+    assert said.code == 1
+    assert "the release has not begun yet" in said.err
+
+
+@pytest.mark.parametrize("verb", ["approve", "jump --to 2", "abort"])
+def test_who_names_the_deployment_is_told_its_rollout(
+    plain: Cluster, ns: str, kruise: Kruise, verb: str
+) -> None:
+    plain.deployment(ns)
+    plain.rollout(ns, "shop")
+    said = kruise(f"rollout {verb} deployment/web -n {ns}")
+    assert said.code == 1
+    assert said.err.endswith(
+        f"is not supported: name its Rollout: kubectl kruise rollout {verb} rollout/shop -n {ns}\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -166,3 +233,28 @@ def test_a_fast_undo_goes_back_to_the_largest_step_without_traffic(
     assert answer in said.out + said.err
     if step == 3:
         assert plain.status(ns)["canaryStatus"]["nextStepIndex"] == 2
+
+
+@pytest.mark.parametrize("command", ["undo --fast", "jump --to 1"])
+@pytest.mark.parametrize(("phase", "reason"), [("Healthy", "Completed"), ("Progressing", "Cancelling")])
+def test_no_step_is_gone_back_to_when_nothing_is_released(
+    plain: Cluster, ns: str, kruise: Kruise, command: str, phase: str, reason: str
+) -> None:
+    ended = {"type": "Progressing", "status": "False", "reason": reason, "message": ""}
+    plain.rollout(ns, status={**waiting(3), "phase": phase, "conditions": [ended]})
+    said = kruise(f"rollout {command} rollout/web -n {ns}")
+    assert (said.code, said.out) == (1, "")
+    assert "is not releasing anything" in said.err
+    assert plain.status(ns)["canaryStatus"]["nextStepIndex"] == 4
+
+
+def test_a_jump_to_the_next_step_of_one_that_is_stuck_says_why_and_the_way_out(
+    plain: Cluster, ns: str, kruise: Kruise
+) -> None:
+    busy = {**waiting(1), "message": "web-1: ErrImagePull"}
+    busy["canaryStatus"]["currentStepState"] = "StepUpgrade"
+    plain.rollout(ns, status=busy)
+    said = kruise(f"rollout jump rollout/web --to 2 -n {ns}")
+    assert said.code == 1
+    assert "step 1 is still working (StepUpgrade): web-1: ErrImagePull" in said.err
+    assert f"kubectl kruise rollout undo rollout/web -n {ns}" in said.err

@@ -73,6 +73,26 @@ def test_a_deployment_is_paused_and_then_not_restarted(plain: Cluster, ns: str, 
     )
 
 
+@pytest.mark.parametrize("named", ["rollout/web", "deployment/web"])
+def test_a_restart_in_a_release_is_refused_with_a_way_that_leads_on(
+    plain: Cluster, ns: str, kruise: Kruise, named: str
+) -> None:
+    plain.deployment(ns)
+    held = {
+        "metadata": {"annotations": {"rollouts.kruise.io/in-progressing": "{}"}},
+        "spec": {"paused": True},
+    }
+    plain.merge(DEPLOYMENT.format(ns=ns), held)
+    plain.rollout(ns)
+    said = kruise(f"rollout restart {named} -n {ns}")
+    assert said.code == 1
+    assert said.err.startswith(
+        'error: deployments.apps "web" can\'t restart paused deployment: a release is going on.'
+    )
+    assert f"kubectl kruise rollout undo rollout/web -n {ns}" in said.err
+    assert "resume" not in said.err
+
+
 @pytest.mark.parametrize(
     ("verb", "word"),
     [("pause", "pausing"), ("resume", "resuming"), ("restart", "restarting"), ("abort", "aborting"), ("jump --to 2", "jumping")],

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from kruise_rollouts.kube.effects import Json, JsonObject
 from kruise_rollouts.kube.errors import ApiError, Forbidden
+from kruise_rollouts.views.history import is_held
 from kruise_rollouts.views.rollout import rollout_view
 
 from .errors import CommandError, refusal, server_error
@@ -56,6 +57,15 @@ def each(work: Work, named: Sequence[Named], act: Act) -> None:
 def refuse(one: Named, reason: str) -> CommandError:
     """A refusal of one object, worded as kubectl words it."""
     return refusal(f'{one.served.resource_name} "{one.name}" {reason}')
+
+
+def refuse_kind(work: Work, one: Named, doing: str, command: str) -> CommandError:
+    """A refusal of what only Rollouts can have done to them; of a workload it names the Rollout that can."""
+    owner = rollout_of(work.session, work.discovery, one) if one.ns else ""
+    instead = (
+        f": name its Rollout: kubectl kruise rollout {command} rollout/{owner} -n {one.ns}" if owner else ""
+    )
+    return refuse(one, f"{doing} is not supported{instead}")
 
 
 def patch(
@@ -114,10 +124,22 @@ def restart(work: Work, one: Named) -> None:
         raise refuse(one, "restarting is not supported")
     found = work.session.get(workload.path)
     if found.get("spec", {}).get("paused"):
-        raise refuse(workload, "can't restart paused deployment (run rollout resume first)")
+        raise refuse(workload, f"can't restart paused deployment{_way_out(work, one, workload, found)}")
     stamp = work.session.now().isoformat(timespec="seconds")
     annotations = {"kubectl.kubernetes.io/restartedAt": stamp}
     _changed(work, workload, {"spec": {"template": {"metadata": {"annotations": annotations}}}}, "restarted")
+
+
+def _way_out(work: Work, one: Named, workload: Named, found: JsonObject) -> str:
+    """What to do about a pause that keeps a workload from being restarted; in a release resuming it is no way."""
+    if not is_held(found):
+        return " (run rollout resume first)"
+    owner = one.name if is_rollout(one) else rollout_of(work.session, work.discovery, workload)
+    target = f"rollout/{owner}" if owner else f"deployment/{workload.name}"
+    command = f"kubectl kruise rollout undo {target} -n {workload.ns}"
+    return (
+        f": a release is going on. Let it finish, or put the old version back with: {command}; then restart"
+    )
 
 
 def workload_of(session: Session, discovery: Discovery, one: Named) -> Named:

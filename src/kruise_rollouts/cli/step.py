@@ -7,11 +7,13 @@ has not seen.
 from __future__ import annotations
 
 from kruise_rollouts.kube.effects import JsonObject
-from kruise_rollouts.kube.errors import ApiError, Conflict
+from kruise_rollouts.kube.errors import ApiError, Conflict, Forbidden, NotFound
+from kruise_rollouts.views.history import is_held
+from kruise_rollouts.views.progress import instead_of_waiting, is_ending
 from kruise_rollouts.views.rollout import RolloutView, rollout_view
 
-from .act import Work, is_rollout, patch, refuse
-from .errors import refusal
+from .act import Work, is_rollout, patch, refuse, refuse_kind, workload_of
+from .errors import CommandError, refusal
 from .resources import Named
 
 TRIES = 5  # a write that loses against the controller's own is tried again on what is there now
@@ -24,10 +26,10 @@ def approve(work: Work, one: Named) -> None:
     person saw; when the controller wrote in between, the state is read again.
     """
     if not is_rollout(one):
-        raise refuse(one, "approving is not supported")
+        raise refuse_kind(work, one, "approving", "approve")
     for _ in range(TRIES):
         found = work.session.get(one.path)
-        part = _approvable(one, found)
+        part = _approvable(work, one, found)
         body = {
             "metadata": {"resourceVersion": found["metadata"]["resourceVersion"]},
             "status": {part: {"currentStepState": "StepReady"}},
@@ -43,7 +45,7 @@ def approve(work: Work, one: Named) -> None:
     raise refuse(one, "changed while it was being approved; look at it and approve again")
 
 
-def _approvable(one: Named, found: JsonObject) -> str:
+def _approvable(work: Work, one: Named, found: JsonObject) -> str:
     """The sub-status to patch. Raises CommandError if the Rollout does not wait."""
     status = found.get("status") or {}
     for part, style in (("canaryStatus", "canary"), ("blueGreenStatus", "blue-green")):
@@ -51,11 +53,35 @@ def _approvable(one: Named, found: JsonObject) -> str:
         if sub is None:
             continue
         if sub.get("currentStepState") != "StepPaused":
-            raise refuse(one, f"does not allow to approve, because current {style} state is not 'StepPaused'")
+            raise _not_waiting(work, one, found, style)
         return part
     if one.served.kind.api_version.endswith("v1alpha1"):
-        raise refuse(one, "does not allow to approve, because current canary state is not 'StepPaused'")
-    raise refuse(one, "no need to approve: not in canary or blue-green progress")
+        raise _not_waiting(work, one, found, "canary")
+    now = _now(work, one, found)
+    raise refuse(one, f"no need to approve: not in canary or blue-green progress: {now}")
+
+
+def _not_waiting(work: Work, one: Named, found: JsonObject, style: str) -> CommandError:
+    words = (
+        f"does not allow to approve, because current {style} state is not 'StepPaused'"  # tools match them
+    )
+    return refuse(one, f"{words}: {_now(work, one, found)}")
+
+
+def _now(work: Work, one: Named, found: JsonObject) -> str:
+    """What the Rollout does instead of waiting; right after a change it may not have begun."""
+    view = rollout_view(found)
+    if view.phase == "Healthy" and not view.stalled and _is_about_to(work, one):
+        command = f"kubectl kruise rollout status rollout/{view.name} -n {view.ns} --exit-on-pause"
+        return f"the release has not begun yet; {command} ends when its first step waits"
+    return instead_of_waiting(view)
+
+
+def _is_about_to(work: Work, one: Named) -> bool:
+    try:
+        return is_held(work.session.get(workload_of(work.session, work.discovery, one).path))
+    except (CommandError, Forbidden, NotFound):  # of a kind that is not served, hidden, or gone
+        return False
 
 
 def undo_fast(work: Work, one: Named) -> None:
@@ -64,6 +90,8 @@ def undo_fast(work: Work, one: Named) -> None:
         raise refuse(one, "rollback is not supported on given object")
     found = work.session.get(one.path)
     view = rollout_view(found)
+    if is_ending(view):
+        raise refuse(one, "is not releasing anything, so there is no step to go back from; see rollout undo")
     if view.steps_total < view.step:
         raise refuse(one, f"has {view.steps_total} steps, but current step is too large {view.step}")
     if view.step <= 1:
@@ -81,10 +109,10 @@ def undo_fast(work: Work, one: Named) -> None:
 def jump(work: Work, one: Named, step: int) -> None:
     """Goes on with `step` (1-based) instead of the next one."""
     if not is_rollout(one):
-        raise refuse(one, "jumping is not supported")
+        raise refuse_kind(work, one, "jumping", f"jump --to {step}")
     found = work.session.get(one.path)
     view = rollout_view(found)
-    if view.phase != "Progressing" or not view.state:
+    if is_ending(view) or not view.state:
         raise refuse(one, "is not releasing anything, so there is no step to jump from")
     if not 1 <= step <= view.steps_total:
         raise refuse(one, f"has the steps 1 to {view.steps_total}, so it cannot jump to {step}")
@@ -94,9 +122,20 @@ def jump(work: Work, one: Named, step: int) -> None:
     sub: JsonObject = {"nextStepIndex": step}
     if step == view.step + 1:  # the next one anyway: the pause is all that keeps it back
         if view.state != "StepPaused":
-            raise refuse(one, f"goes on with step {step} by itself as soon as step {view.step} is done")
+            raise refuse(one, f"goes on with step {step} by itself{_when(view)}")
         sub["currentStepState"] = "StepReady"
     _change_step(work, one, found, {part: sub}, f"jumps to step {step}")
+
+
+def _when(view: RolloutView) -> str:
+    """When the next step comes; a step whose pods never become ready is not done by itself."""
+    if view.state == "StepReady" and not view.paused and not view.stalled:
+        return f": step {view.step} is approved already"
+    undo = f"kubectl kruise rollout undo rollout/{view.name} -n {view.ns}"
+    return (
+        f" when step {view.step} is done, which it is not: {instead_of_waiting(view)}. "
+        f"If it cannot be done, put the old version back with: {undo}"
+    )
 
 
 def _part(view: RolloutView) -> str:

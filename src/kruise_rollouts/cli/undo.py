@@ -9,7 +9,7 @@ from kruise_rollouts.kube.errors import ApiError
 from kruise_rollouts.views.history import Revision, restored_annotations, revisions, target, without_hash
 from kruise_rollouts.views.rollout import rollout_view
 
-from .act import Work, each, is_rollout, patch, refuse, workload_of
+from .act import Work, each, is_rollout, patch, refuse, refuse_kind, workload_of
 from .errors import refusal
 from .output import pod_template
 from .resources import Named
@@ -96,7 +96,7 @@ def _term(expression: JsonObject) -> str:
 def abort(work: Work, one: Named) -> None:
     """Ends a release that is under way: what ran before it is put back, whatever was tried since."""
     if not is_rollout(one):
-        raise refuse(one, "aborting is not supported")
+        raise refuse_kind(work, one, "aborting", "abort")
     if rollout_view(work.session.get(one.path)).phase != "Progressing":
         raise refuse(one, "is not releasing anything, so there is nothing to abort; see rollout undo")
     _undo(work, workload_of(work.session, work.discovery, one), 0)

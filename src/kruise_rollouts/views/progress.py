@@ -56,6 +56,30 @@ def _progressing(r: RolloutView, name: str) -> Progress:
     return Progress(what, "waiting", needs_person=r.state == "StepPaused" and _asks(r))
 
 
+def _resume(r: RolloutView) -> str:
+    return f"resume it with: kubectl kruise rollout resume rollout/{r.name} -n {r.ns}"
+
+
+def is_ending(r: RolloutView) -> bool:
+    """Whether no step comes any more: the release is over, or being finished or taken back."""
+    return r.phase != "Progressing" or r.progressing in ("Finalising", "Cancelling", "Completed")
+
+
+def instead_of_waiting(r: RolloutView) -> str:
+    """What a Rollout that waits for no approval does, and what a person may do about it, in one line."""
+    if r.stalled:
+        return f"it stands still: {r.stalled}"
+    if r.phase != "Progressing":
+        return f"nothing is being released, the Rollout is {r.phase or 'not seen by the controller yet'}"
+    if is_ending(r):
+        return f"the release is ending ({r.progressing})" + (f": {r.message}" if r.message else "")
+    if r.paused:
+        return f"the Rollout is paused: {_resume(r)}"
+    if r.state == "StepReady":
+        return f"step {r.step} is approved already"
+    return f"step {r.step} is still working ({r.state})" + (f": {r.message}" if r.message else "")
+
+
 def _asks(r: RolloutView) -> bool:
     """Whether the present step is gone on from by approval; step 0 is where a held release has not begun."""
     return r.step == 0 or (r.step <= r.steps_total and r.steps[r.step - 1].pause == "until approved")
