@@ -8,7 +8,7 @@ import pytest
 
 from kruise_rollouts.kube.objects import DEPLOYMENT, REPLICA_SET, ROLLOUT
 
-from .release import another_version, at_step, begin, condition, left_of_ours, to_the_end
+from .release import OURS, another_version, at_step, begin, condition, left_of_ours, to_the_end
 from .scenario import scenario
 from .stage import Object, Stage, a_deployment, a_rollout, a_step, template_patch, version_of
 
@@ -206,6 +206,7 @@ async def test_each_rejected_version_stays_held_and_says_so_after_a_pause(stage:
         await stage.until_paused(1)
         await undo(stage, "version-5")
         await stage.until_phase("Healthy")
+        await stage.until_versions({"version-5": 10})
     for version in ("version-2", "version-3"):
         await stage.set_version(version)
         await stage.until_paused(0)
@@ -216,6 +217,7 @@ async def test_each_rejected_version_stays_held_and_says_so_after_a_pause(stage:
         assert "was rolled back before" in (await stage.rollout())["status"]["message"]
         await undo(stage, "version-5")
         await stage.until_phase("Healthy")
+        await stage.until_versions({"version-5": 10})
     await stage.set_version("version-2")
     await stage.until_paused(0)
     await stage.approve()
@@ -271,3 +273,17 @@ async def test_a_restart_of_a_healthy_deployment_is_released_in_steps(stage: Sta
     await until_restarted(stage, 2, stamp)
     await stage.until_paused(1)
     await to_the_end(stage, "version-5")
+
+
+@scenario
+async def test_a_version_that_comes_on_the_way_back_sets_out_from_where_it_leads(stage: Stage) -> None:
+    await at_step(stage, 2)
+    stable = (await stage.deployment())["metadata"]["labels"][f"{OURS}stable-revision"]
+    await undo(stage, "version-5")
+    await stage.until_phase("Healthy")
+    await stage.set_version("version-3")
+    assert (await stage.deployment())["metadata"]["labels"][f"{OURS}stable-revision"] == stable
+    await stage.until_paused(1)
+    await undo(stage, "version-5")
+    await stage.until_phase("Healthy")
+    await stage.until_versions({"version-5": 10})

@@ -24,7 +24,7 @@ from kruise_rollouts.api.rollouts_v1beta1 import Rollout
 from kruise_rollouts.kube.effects import JsonObject
 
 from . import admission_words as words
-from .revision import hash_label, is_owned, revision_number, same_template
+from .revision import hash_label, is_owned, revision_number, same_template, template_hash
 from .rollout_ids import id_of
 from .wishes import wishes_of
 
@@ -110,7 +110,16 @@ def _enter(attempt: Attempt, rollout: Rollout) -> Verdict:
         if len(others) < len(active):
             return Verdict(body, (words.native_way_back(rollout),))
         return Verdict(refusal=words.several_versions(new, rollout, len(active)))
-    return Verdict(_held(new, old, rollout, others[0]), words.held(new, rollout))
+    return Verdict(_held(new, old, rollout, _set_out_from(others, rollout)), words.held(new, rollout))
+
+
+def _set_out_from(others: list[ReplicaSet], rollout: Rollout) -> ReplicaSet:
+    """What the last release has ended with, or else the oldest version.
+
+    On a way back that is not over yet, the pods of the version that is given up are of an older revision number.
+    """
+    ended = "" if rollout.status.active is None else rollout.status.active.updated_revision
+    return next((r for r in others if template_hash(r.spec.template) == ended), others[0])
 
 
 def _held(new: Deployment, old: Deployment, rollout: Rollout, stable: ReplicaSet) -> JsonObject:

@@ -303,7 +303,8 @@ def is_unheld(seen: RolloutSnapshot) -> bool:
 
 def _hold(seen: RolloutSnapshot) -> Out:
     assert seen.workload is not None
-    writes = seen.workload.hold(seen.rollout.metadata.name)
+    ended = "" if seen.status.active is None else seen.status.active.updated_revision
+    writes = seen.workload.hold(seen.rollout.metadata.name, ended)
     told = (
         f"revision {seen.workload.state.update_revision} was applied while nothing held it back; "
         "it is held now and released step by step"

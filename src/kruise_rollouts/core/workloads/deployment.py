@@ -119,7 +119,8 @@ class PartitionedDeployment(Struct, frozen=True):
             body.annotations[IN_PROGRESSING] = encode(InProgressing(rollout))
         if STABLE_REVISION not in meta.labels:
             old = self._revisions.old
-            noted = next((r for r in old if stable and hash_label(r) == stable), self._revisions.stable)
+            known = (r for r in old if stable in (hash_label(r), template_hash(r.spec.template)))
+            noted = next(known, self._revisions.stable)
             body.labels |= {} if noted is None else {STABLE_REVISION: hash_label(noted)}
         if DEPLOYMENT_STRATEGY not in meta.annotations and not self.deployment.spec.paused:
             body.spec["paused"] = True
