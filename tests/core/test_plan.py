@@ -72,27 +72,19 @@ def test_each_batch_adds_what_the_one_before_lacks(
 
 
 @pytest.mark.parametrize(
-    ("updated", "ready", "desired", "threshold", "labels", "done"),
+    ("updated", "ready", "desired", "threshold", "done"),
     [
-        (5, 5, 5, 1, None, True), (5, 4, 5, 1, None, True), (5, 3, 5, 1, None, False),
-        (4, 4, 5, "60%", None, False), (5, 0, 5, 100, None, False), (5, 3, 5, None, None, False),
-        (5, 5, 5, 1, (5, 5), True), (5, 5, 5, 1, (3, 5), False), (10, 8, 10, "20%", None, True),
-        (10, 7, 10, "20%", None, False), (3, 2, 3, "10%", None, True), (1, 0, 1, "100%", None, False),
-        (2, 1, 2, "50%", None, True), (2, 0, 0, None, None, True), (6, 4, 5, "10%", None, True),
-        (6, 4, 5, None, None, False), (100, 90, 100, "10%", None, True), (100, 89, 100, "10%", None, False),
-        (5, 4, 5, "many", None, False),
+        (5, 5, 5, 1, True), (5, 4, 5, 1, True), (5, 3, 5, 1, False), (4, 4, 5, "60%", False),
+        (5, 0, 5, 100, False), (5, 3, 5, None, False), (10, 8, 10, "20%", True), (10, 7, 10, "20%", False),
+        (3, 2, 3, "10%", True), (1, 0, 1, "100%", False), (2, 1, 2, "50%", True), (2, 0, 0, None, True),
+        (6, 4, 5, "10%", True), (6, 4, 5, None, False), (100, 90, 100, "10%", True), (100, 89, 100, "10%", False),
+        (5, 4, 5, "many", False),
     ],
 )  # fmt: skip
-def test_a_batch_is_ready_with_enough_new_ready_and_labelled_pods(
-    updated: int,
-    ready: int,
-    desired: int,
-    threshold: int | str | None,
-    labels: tuple[int, int] | None,
-    done: bool,
+def test_a_batch_is_ready_with_enough_new_and_ready_pods(
+    updated: int, ready: int, desired: int, threshold: int | str | None, done: bool
 ) -> None:
-    labelled, planned = labels or (None, 0)
-    batch = Batch(desired=desired, updated=updated, updated_ready=ready, planned=planned, labelled=labelled)
+    batch = Batch(desired=desired, updated=updated, updated_ready=ready)
     assert is_batch_ready(batch, threshold) is done
 
 

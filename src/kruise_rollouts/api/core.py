@@ -1,4 +1,4 @@
-"""v1: the parts of Pods and Services that are read."""
+"""v1: the parts of Pods that are read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from datetime import datetime
 import msgspec
 from msgspec import Struct
 
-from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.objects import Meta
 
 
@@ -21,12 +20,10 @@ class PodCondition(Struct, frozen=True, rename="camel", omit_defaults=True):
 
 class Waiting(Struct, frozen=True, rename="camel", omit_defaults=True):
     reason: str = ""  # CrashLoopBackOff, ImagePullBackOff, ...
-    message: str = ""
 
 
 class Terminated(Struct, frozen=True, rename="camel", omit_defaults=True):
     reason: str = ""
-    message: str = ""
     exit_code: int = 0
 
 
@@ -36,11 +33,8 @@ class ContainerState(Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class ContainerStatus(Struct, frozen=True, rename="camel", omit_defaults=True):
-    name: str = ""
     ready: bool = False
-    restart_count: int = 0
     state: ContainerState = msgspec.field(default_factory=ContainerState)
-    last_state: ContainerState = msgspec.field(default_factory=ContainerState)
 
 
 class PodSpec(Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -50,7 +44,6 @@ class PodSpec(Struct, frozen=True, rename="camel", omit_defaults=True):
 class PodStatus(Struct, frozen=True, rename="camel", omit_defaults=True):
     phase: str = ""  # Pending, Running, Succeeded, Failed, Unknown
     reason: str = ""
-    message: str = ""
     pod_ip: str = msgspec.field(default="", name="podIP")
     conditions: tuple[PodCondition, ...] = ()
     init_container_statuses: tuple[ContainerStatus, ...] = ()
@@ -79,20 +72,3 @@ class Pod(Struct, frozen=True, rename="camel"):
     @property
     def is_terminating(self) -> bool:
         return self.metadata.deletion_timestamp is not None
-
-    @property
-    def is_finished(self) -> bool:
-        return self.status.phase in ("Succeeded", "Failed")
-
-
-class ServiceSpec(Struct, frozen=True, rename="camel", omit_defaults=True):
-    selector: dict[str, str] = {}
-    type: str = ""
-    cluster_ip: str = msgspec.field(default="", name="clusterIP")
-    external_name: str = ""
-    ports: tuple[JsonObject, ...] = ()
-
-
-class Service(Struct, frozen=True, rename="camel"):
-    metadata: Meta = msgspec.field(default_factory=Meta)
-    spec: ServiceSpec = msgspec.field(default_factory=ServiceSpec)

@@ -42,21 +42,17 @@ class Batch(Struct, frozen=True):
     desired: int  # of the new revision when the batch is done
     updated: int
     updated_ready: int
-    planned: int = 0  # that must carry this release's label
-    labelled: int | None = None  # that do; None: nobody asks for labels
 
 
 def is_batch_ready(batch: Batch, failure_threshold: IntOrPercent | None) -> bool:
-    """Whether enough pods are new, ready and labelled.
+    """Whether enough pods are new and ready.
 
     `failure_threshold` of the new pods may be unready (None: none may), but never all of them.
     """
     tolerated = 0 if failure_threshold is None else scaled(failure_threshold, batch.updated, up=True) or 0
     if batch.updated < batch.desired or batch.updated_ready + tolerated < batch.desired:
         return False
-    if batch.desired > 0 and batch.updated_ready == 0:
-        return False
-    return batch.labelled is None or batch.labelled >= batch.planned
+    return batch.desired == 0 or batch.updated_ready > 0
 
 
 MOST_PODS = 2**31 - 1  # what a number of pods may be in the API

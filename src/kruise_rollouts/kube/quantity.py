@@ -23,11 +23,3 @@ def parse_quantity(text: str | int | float) -> Fraction:
         return Fraction(number)
     scale = _SCALE.get(suffix)
     return Fraction(number) * (scale if scale is not None else Fraction(10) ** int(suffix[1:]))
-
-
-def same_quantity(one: str | int | float, other: str | int | float) -> bool:
-    """Whether both stand for the same amount; False if one is no quantity and they are not written alike."""
-    try:
-        return parse_quantity(one) == parse_quantity(other)
-    except ValueError:
-        return one == other
