@@ -67,8 +67,8 @@ def where(seen: RolloutSnapshot) -> str:
 def _upgrade(seen: RolloutSnapshot) -> Out:
     upgrading = f"{where(seen)}, and upgrade workload to new version"
     if (lacking := align(seen)) is not None:
-        waiting = upgrading if lacking.writes else f"{upgrading}: waiting for {lacking.waits_for}"
-        return stay(seen, *lacking.writes, message=waiting)
+        message = upgrading if lacking.writes else f"{upgrading}: waiting for {lacking.waits_for}"
+        return stay(seen, *lacking.writes, message=message)
     release = seen.own_release
     assert release is not None and seen.strategy is not None and seen.workload is not None
     if not has_reached(release, seen.sub.current_step_index):
