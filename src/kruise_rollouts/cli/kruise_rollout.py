@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from kruise_rollouts import __version__
 
+from .ending import ended
 from .errors import CommandError, refusal
 from .layout import HelpLayout
 from .loops import run
@@ -37,16 +37,12 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str]) -> int:
     """Runs one command; the exit status."""
-    try:
-        flags = parser().parse_args(arguments)
-        flags.run(flags)
-    except CommandError as error:
-        if error.message:
-            print(error.message, file=sys.stderr)
-        return error.code
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return ended(_run, arguments)
+
+
+def _run(arguments: Sequence[str]) -> None:
+    flags = parser().parse_args(arguments)
+    flags.run(flags)
 
 
 def parser() -> Parser:

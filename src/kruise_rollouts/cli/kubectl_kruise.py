@@ -12,11 +12,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from kruise_rollouts.kube.errors import ApiError
-
 from . import act, step, undo
 from .durations import seconds
-from .errors import CommandError, refusal, server_error
+from .ending import ended
+from .errors import CommandError, refusal
 from .grammar import cluster_flags, parse
 from .output import Printer
 from .resources import Discovery, Named, from_files, from_kustomization, select
@@ -30,22 +29,12 @@ Run = Callable[[argparse.Namespace], None]
 
 def main(arguments: Sequence[str]) -> int:
     """Runs one command; the exit status."""
-    try:
-        flags = parse(arguments)
-        RUNS[flags.verb](flags)
-    except CommandError as error:
-        if error.message:
-            print(error.message, file=sys.stderr)
-        return error.code
-    except ApiError as error:
-        print(server_error(error), file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return ended(_run, arguments)
+
+
+def _run(arguments: Sequence[str]) -> None:
+    flags = parse(arguments)
+    RUNS[flags.verb](flags)
 
 
 def session_of(flags: argparse.Namespace) -> Session:
