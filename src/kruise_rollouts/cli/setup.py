@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import yaml
 from msgspec import Struct
 
 from kruise_rollouts.kube.effects import JsonObject
 from kruise_rollouts.kube.errors import ApiError, Forbidden, Unauthorized, Unavailable
-from kruise_rollouts.operator.install import install, uninstall
+from kruise_rollouts.operator.install import GIVE_BACK_SECONDS, install, uninstall
 from kruise_rollouts.operator.installation import (
     Installation,
     access_objects,
@@ -21,6 +23,8 @@ from kruise_rollouts.runtime.clock import WallClock
 from kruise_rollouts.runtime.kubeconfig import KubeconfigError, connect
 
 from .errors import refusal
+from .leftovers import Leftover, leftovers, named, why_no_manager
+from .output import warn
 
 
 class Setup(Struct, frozen=True):
@@ -73,19 +77,52 @@ async def uninstall_from(setup: Setup) -> None:
     """Deletes what install applied. Raises CommandError."""
     async with _api(setup) as api:
         try:
-            await uninstall(
-                api, WallClock(), Installation(Target(namespace=setup.namespace)), with_data=setup.with_data
-            )
+            await (_with_data if setup.with_data else _without_data)(api, setup)
         except ApiError as error:
             raise _explained(error, api) from None
-    print(
-        "uninstalled"
-        + (
-            ""
-            if setup.with_data
-            else "; the CRDs and every Rollout are still there (--with-data deletes them too)"
+
+
+async def _without_data(api: HttpApi, setup: Setup) -> None:
+    left = await _seen(api)
+    await uninstall(api, WallClock(), Installation(Target(namespace=setup.namespace)))
+    print("uninstalled; the CRDs and every Rollout are still there (--with-data deletes them too)")
+    if busy := [one for one in left if one.is_busy]:
+        warn(
+            "these are in the middle of a release; their workloads stay as they are, paused, until a manager"
+            f" runs again:\n{named(busy)}"
         )
-    )
+
+
+async def _seen(api: HttpApi) -> tuple[Leftover, ...]:
+    """What there is to warn of; that it cannot be read keeps nobody from uninstalling."""
+    try:
+        return await leftovers(api)
+    except (Unauthorized, Unavailable):
+        raise
+    except ApiError as error:
+        warn(f"Rollouts cannot be read, so those in the middle of a release are not named: {error.message}")
+        return ()
+
+
+async def _with_data(api: HttpApi, setup: Setup) -> None:
+    """Refuses before anything is deleted if nobody is there to give workloads back; else waits for it, and says so."""
+    kept = [one for one in await leftovers(api) if one.is_kept]
+    if kept and (why := await why_no_manager(api, kept[0])):
+        raise refusal(
+            f"nothing was deleted: these wait for a running manager to give their workloads back, and none"
+            f" answers:\n{named(kept)}\nStart a manager and try again. The API server says: {why}"
+        )
+    if kept:
+        told = f"Waiting for the manager to give back, {GIVE_BACK_SECONDS:g} s at most:\n{named(kept)}"
+        print(told, file=sys.stderr, flush=True)
+    try:
+        await uninstall(api, WallClock(), Installation(Target(namespace=setup.namespace)), with_data=True)
+    except ApiError as error:
+        still = [one for one in await leftovers(api) if one.is_kept]
+        if not still:
+            raise
+        raise refusal(f"{error.message}\nstill there:\n{named(still)}") from None
+    print("uninstalled")
 
 
 def _api(setup: Setup) -> HttpApi:
