@@ -244,3 +244,19 @@ def test_pauses_of_a_deployment_are_refused_with_the_rollout_that_has_them(
     said = kruise(f"rollout status deployment/web --exit-on-pause -n {ns}")
     assert (said.code, said.out) == (1, "")
     assert f"kubectl kruise rollout status rollout/web -n {ns} --exit-on-pause" in said.err
+
+
+def test_a_workload_that_was_created_a_moment_after_its_rollout_is_no_failure(
+    plain: Cluster, ns: str, kruise: Kruise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = {**STALLED, "reason": "WorkloadNotFound", "message": "there is no Deployment web"}
+    plain.rollout(ns, status={**HEALTHY, "phase": "Initial", "conditions": [missing]})
+    said = kruise(f"rollout status rollout/web --timeout=20s -n {ns}")
+    assert (said.code, said.err) == (1, 'error: rollout "web" stands still: there is no Deployment web\n')
+    plain.deployment(ns)
+    _while_it_watches(
+        monkeypatch, lambda: plain.merge(f"{_path(ns)}/status", {"status": {**HEALTHY, "conditions": None}})
+    )
+    said = kruise(f"rollout status rollout/web --timeout=20s -n {ns}")
+    assert said.code == 0
+    assert said.out.splitlines()[-1] == 'rollout "web" successfully rolled out'

@@ -99,6 +99,10 @@ def _rollout_progress(look: Look, obj: JsonObject) -> Progress:
     """
     progress = rollout_progress(obj)
     view = rollout_view(obj)
+    if view.stalled and view.stalled_reason == "WorkloadNotFound" and _workload(look, view) is not None:
+        return Progress(
+            f'Waiting for rollout "{view.name}" to see its workload...', "waiting"
+        )  # both are new
     if progress.outcome == "waiting" or view.stalled or view.phase != "Healthy":
         return progress
     workload = _workload(look, view)

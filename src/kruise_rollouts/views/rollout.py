@@ -67,6 +67,7 @@ class RolloutView(Struct, frozen=True):
     succeeded: str  # status of condition Succeeded; "" if absent
     paused: bool
     stalled: str  # why nothing goes on until a person acts; "" if it may go on
+    stalled_reason: str  # the same in CamelCase
 
     @property
     def steps_total(self) -> int:
@@ -116,6 +117,7 @@ def rollout_view(obj: JsonObject) -> RolloutView:
         succeeded=_text(conditions.get("Succeeded") or {}, "status"),
         paused=bool(strategy.get("paused")),
         stalled=_stalled(conditions.get("Stalled") or {}),
+        stalled_reason=_text(conditions.get("Stalled") or {}, "reason"),
     )
 
 
