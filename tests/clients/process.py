@@ -58,19 +58,19 @@ class Program:
     """Runs one program against one cluster; `home` keeps what it caches."""
 
     def __init__(self, path: str, config: Path, home: Path, *first: str) -> None:
-        self.path, self._config, self._home, self._first = path, config, home, first
+        self.path, self.config, self.home, self._first = path, config, home, first
 
     def run(self, *words: str, stdin: str = "", env: Mapping[str, str] | None = None) -> Said:
         """What came of it, whatever that is."""
         search = f"{BIN}:{os.environ['PATH']}"
-        environment = {**os.environ, "KUBECONFIG": str(self._config), "HOME": str(self._home), "PATH": search}
+        environment = {**os.environ, "KUBECONFIG": str(self.config), "HOME": str(self.home), "PATH": search}
         done = subprocess.run(
             [self.path, *self._first, *words],
             input=stdin,
             capture_output=True,
             text=True,
             env={**environment, **(env or {})},
-            cwd=self._home,
+            cwd=self.home,
             timeout=SECONDS,
             check=False,
         )

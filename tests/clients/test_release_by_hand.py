@@ -137,3 +137,15 @@ def test_a_release_survives_what_people_do_besides(released: Program) -> None:
     assert pods(kubectl) == {"9": 20}
     kubectl("delete", "-f", BUSYBOX)
     assert "No resources found" in kubectl("get", "deployments,rollouts,batchreleases,replicasets")
+
+
+def test_the_commands_of_the_readme_can_be_pasted(kubectl: Program) -> None:
+    readme = (ROOT / "README.md").read_text()
+    found = re.search(r"^## By hand\n.*?```\n(.*?)```", readme, re.DOTALL | re.MULTILINE)
+    assert found
+    pasted = [line for line in found[1].splitlines() if not line.startswith("export ")]
+    shell = f'cd "{ROOT}"; kubectl() {{ "{kubectl.path}" "$@"; }}\n'
+    said = Program("bash", kubectl.config, kubectl.home).run("-c", shell + "\n".join(pasted))
+    assert "error" not in said.all
+    assert "rollout.rollouts.kruise.io/busybox approved" in said.out
+    assert "deployment.apps/busybox rolled back" in said.out
