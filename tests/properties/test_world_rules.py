@@ -74,6 +74,10 @@ def lost_capacity(patch: pytest.MonkeyPatch) -> None:
     changing(patch, "strategy", "rollingUpdate", "maxUnavailable", value="100%")
 
 
+def too_much_surge(patch: pytest.MonkeyPatch) -> None:
+    changing(patch, "strategy", "rollingUpdate", "maxSurge", value="100%")
+
+
 def another_strategy(patch: pytest.MonkeyPatch) -> None:
     changing(patch, "strategy", value={"type": "Recreate", "rollingUpdate": None})
 
@@ -119,7 +123,8 @@ FAULTS: dict[Plant, str] = {
     impatience: "nobody approved",
     forgetting_approvals: "was lost",
     lost_capacity: "may be missing",
-    another_strategy: "strategy.type has changed|more are allowed|may be missing",
+    too_much_surge: "more are allowed",
+    another_strategy: "strategy.type has changed",
     settings_not_given_back: "live and wanted differ",
     marks_left: "left behind",
     never_ending: "does not end",
@@ -129,9 +134,12 @@ FAULTS: dict[Plant, str] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("plant", FAULTS, ids=lambda plant: plant.__name__)
 def test_a_planted_fault_is_found(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its own rule: the first that is broken, which the diary follows."""
     plant(monkeypatch)
-    with pytest.raises(AssertionError, match=FAULTS[plant]):
+    with pytest.raises(AssertionError) as found:
         released()
+    first = str(found.value).partition("\n")[0]
+    assert FAULTS[plant] in first, first
 
 
 def test_a_world_that_is_played_twice_is_the_same_world() -> None:
