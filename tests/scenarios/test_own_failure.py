@@ -6,29 +6,108 @@ happens to a real process on a real API server is in test_own_failure_of_a_proce
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from kruise_rollouts.kube.errors import ApiError
-from kruise_rollouts.kube.objects import BATCH_RELEASE, DEPLOYMENT, LEASE
+from kruise_rollouts.kube.objects import BATCH_RELEASE, DEPLOYMENT, LEASE, ROLLOUT
 
 from .on_sandbox import HOST
+from .release import another_version, condition, left_of_ours, to_the_end
 from .sandbox_cluster import LEASE_NAME, Cluster, play
+from .stage import Stage
+
+FLOWS = {
+    "released": 44,
+    "rolled back": 31,
+    "replaced": 77,
+    "deleted": 18,
+}  # writes of ours from the first act on
+QUICK = {
+    "released": (9, 31),
+    "rolled back": (22,),
+    "replaced": (40,),
+    "deleted": (12,),
+}  # in the fast suite too
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("last_write", range(30))
-def test_a_manager_killed_after_any_write_is_followed_by_one_that_goes_on(last_write: int) -> None:
-    """S43."""
+async def flow(stage: Stage, name: str) -> None:
+    """What the people of the flow do, and what they see at its end, whatever becomes of the manager meanwhile."""
+    await stage.set_version("version-2")
+    await stage.until_paused(1, within=120)
+    if name == "deleted":
+        await stage.delete(ROLLOUT, "busybox")
+        await stage.until_gone(ROLLOUT, within=120)
+        await stage.until_versions({"version-2": 10}, within=120)
+        deployment = await stage.deployment()
+        assert left_of_ours(deployment) == [] and not deployment["spec"].get("paused")
+        return
+    await stage.approve()
+    await stage.until_paused(2, within=120)
+    version = {"released": "version-2", "rolled back": "version-5", "replaced": "version-3"}[name]
+    if name == "rolled back":
+        await stage.set_version(version)
+    elif name == "replaced":
+        await another_version(stage, version)
+    deployment = await to_the_end(stage, version)
+    assert not deployment["spec"].get("minReadySeconds")
+    succeeded = condition(await stage.rollout(), "Succeeded")["status"]
+    assert succeeded == ("False" if name == "rolled back" else "True")
 
+
+def kill_points() -> list[object]:
+    return [
+        pytest.param(
+            name, write, marks=() if write in QUICK[name] else pytest.mark.slow, id=f"{name}-{write}"
+        )
+        for name, writes in FLOWS.items()
+        for write in range(writes)
+    ]
+
+
+@pytest.mark.parametrize(("name", "last_write"), kill_points())
+def test_a_manager_killed_after_any_write_is_followed_by_one_that_goes_on(name: str, last_write: int) -> None:
+    """S43: every write of every flow is the last one once, those after the approvals too."""
+
+    async def story(cluster: Cluster) -> None:
+        stage, api = cluster.stage, await cluster.manager()
+        await cluster.begin()
+
+        async def followed() -> None:
+            while not api.away:
+                await stage.clock.sleep(0.05)
+            await stage.clock.sleep(2)
+            await cluster.manager()
+
+        async def watched() -> None:
+            while True:
+                status = (await stage.deployment())["status"]
+                counts = (status.get("readyReplicas", 0), status.get("replicas", 0))
+                assert counts[0] >= 8 and counts[1] <= 13, await stage.picture()  # 25% and 25% of ten
+                await stage.clock.sleep(0.05)
+
+        api.die_after(last_write)
+        cluster.running += [asyncio.create_task(followed())]
+        watcher = asyncio.create_task(watched())
+        await flow(stage, name)
+        if watcher.done():
+            watcher.result()
+        watcher.cancel()
+        assert api.away, f"nobody was killed: the flow has no write {last_write}"
+
+    play(story)
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_the_kill_points_are_all_the_writes_of_a_flow(name: str) -> None:
     async def story(cluster: Cluster) -> None:
         api = await cluster.manager()
         await cluster.begin()
-        api.die_after(last_write)
-        await cluster.stage.set_version("version-2")
-        await cluster.stage.clock.sleep(5)
-        await api.kill()
-        await cluster.manager()
-        await cluster.finish()
+        before = api.written
+        await flow(cluster.stage, name)
+        await cluster.clock.sleep(20)
+        assert api.written - before == FLOWS[name], "put the number of its writes into FLOWS"
 
     play(story)
 
