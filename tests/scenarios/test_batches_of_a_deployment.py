@@ -13,7 +13,7 @@ from kruise_rollouts.kube.objects import BATCH_RELEASE, DEPLOYMENT, ROLLOUT
 
 from .release import STEPS, at_step, begin, condition, left_of_ours, to_the_end
 from .scenario import scenario
-from .stage import Stage, a_deployment, a_step
+from .stage import Stage, a_deployment, a_step, version_of
 
 STABLE_REVISION = "rollouts.kruise.io/stable-revision"
 EXTRA_STATUS = "rollouts.kruise.io/deployment-extra-status"
@@ -32,7 +32,9 @@ async def is_split(stage: Stage, step: int, updated: int, version: str) -> None:
     extra = json.loads(deployment["metadata"]["annotations"][EXTRA_STATUS])
     assert extra["updatedReadyReplicas"] == updated, extra
     assert deployment["spec"]["strategy"]["type"] == "RollingUpdate"
-    assert (await stage.versions())[version] == updated
+    new = [p for p in await stage.pods() if version_of(p) == version]
+    assert len(new) == updated
+    assert {p["metadata"]["labels"]["pod-template-hash"] for p in new} == {sub["podTemplateHash"]}
 
 
 @scenario
@@ -73,7 +75,10 @@ async def test_a_step_that_is_made_larger_is_done_again(stage: Stage) -> None:
     await stage.until_versions({"version-5": 2, "v2": 3})
     await is_split(stage, 1, 3, "v2")
     await to_the_end(stage, "v2", 5)
-    assert condition(await stage.rollout(), "Succeeded")["status"] == "True"
+    rollout = await stage.rollout()
+    assert condition(rollout, "Succeeded")["status"] == "True"
+    progress = condition(rollout, "Progressing")
+    assert (progress["reason"], progress["status"]) == ("Completed", "False")
 
 
 @scenario
@@ -365,10 +370,14 @@ async def test_a_rollout_whose_finalizer_was_taken_away_by_force_does_not_hold_f
 
 @scenario
 async def test_approving_twice_passes_one_step_only(stage: Stage) -> None:
-    await at_step(stage, 1)
-    await stage.approve()
-    await stage.until_paused(2)
-    await stage.stays({"version-5": 5, "version-2": 5}, seconds=5)
+    """S41: at one pause after the other."""
+    await at_step(stage, 1, *(a_step(share) for share in ("20%", "40%", "60%", "100%")))
+    for step, new in ((2, 4), (3, 6)):
+        await stage.approve()
+        await stage.approve()
+        await stage.until_paused(step)
+        await stage.stays({"version-5": 10 - new, "version-2": new}, seconds=3)
+        await stage.until_paused(step)
     await to_the_end(stage)
 
 

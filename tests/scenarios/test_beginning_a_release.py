@@ -38,6 +38,13 @@ async def test_a_rollout_and_a_new_version_in_one_apply(stage: Stage, first: str
         return bool((await stage.deployment())["spec"].get("paused") and status.get("phase") == "Progressing")
 
     await stage.until("the update is held", held)
+    await stage.until_paused(1)
+    split = await stage.versions()
+    new = split.get("version-2", 0)
+    # What was applied before the Rollout moves natively until the Rollout is heard of, so that may be any number.
+    assert new == 2 if first == "rollout" else new >= 2, await stage.picture()
+    assert sum(split.values()) == MANY
+    await stage.stays(split, seconds=3)
     await to_the_end(stage)
     assert condition(await stage.rollout(), "Succeeded")["status"] == "True"
 
@@ -62,6 +69,12 @@ async def test_a_rollout_made_while_a_native_update_runs(stage: Stage) -> None:
     await stage.patch(DEPLOYMENT, "busybox", {"spec": {"template": slow}})
     await stage.create(ROLLOUT, a_rollout(steps=STEPS))
     await stage.until_said("was applied while nothing held it back")
+    await stage.until_paused(1)
+    split = await stage.versions()
+    new = split.get("version-2", 0)
+    assert new >= 2, await stage.picture()  # what the native update had begun when the Rollout was heard of
+    assert sum(split.values()) == MANY
+    await stage.stays(split, seconds=3)
     await to_the_end(stage)
 
 

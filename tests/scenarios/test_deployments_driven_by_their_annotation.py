@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from kruise_rollouts.kube.objects import DEPLOYMENT
+from kruise_rollouts.kube.objects import DEPLOYMENT, REPLICA_SET
 
 from .scenario import scenario
 from .stage import Stage, a_deployment
@@ -42,8 +42,15 @@ async def drive(stage: Stage, partition: int | str, *, paused: bool = False) -> 
     await stage.patch(DEPLOYMENT, "busybox", body)
 
 
+async def newest_replica_set(stage: Stage) -> str:
+    """UID of the one with the highest revision."""
+    revision = "deployment.kubernetes.io/revision"
+    newest = max(await stage.list(REPLICA_SET), key=lambda r: int(r["metadata"]["annotations"][revision]))
+    return str(newest["metadata"]["uid"])
+
+
 async def settles(stage: Stage, replicas: int, available: int, updated: int) -> None:
-    """Gets there, and stays there for three seconds."""
+    """Gets there, and stays there for five seconds."""
     want = (replicas, available, updated)
 
     async def same() -> bool:
@@ -57,7 +64,7 @@ async def settles(stage: Stage, replicas: int, available: int, updated: int) -> 
         return seen and await same()
 
     await stage.until(f"(replicas, available, updated) are {want}", there)
-    await stage.always(f"(replicas, available, updated) stay {want}", same, seconds=3)
+    await stage.always(f"(replicas, available, updated) stay {want}", same, seconds=5)
 
 
 @scenario
@@ -97,16 +104,19 @@ async def test_a_new_image_that_never_pulls_takes_no_old_pod_away(stage: Stage) 
 @scenario
 async def test_going_back_to_an_earlier_version_uses_its_pods_again(stage: Stage) -> None:
     await five_pods(stage)
+    made = []
     for version, partition in (("v2", 2), ("v3", 3)):
         await new_version(stage, version)
         await drive(stage, 0)
         await drive(stage, partition)
         await settles(stage, 5, 5, partition)
+        made.append(await newest_replica_set(stage))
     await new_version(stage, "v2")
     for partition in (2, 3, 5):
         await drive(stage, partition)
         await settles(stage, 5, 5, partition)
     assert await stage.versions() == {"v2": 5}
+    assert await newest_replica_set(stage) == made[0] != made[1]
 
 
 @scenario
