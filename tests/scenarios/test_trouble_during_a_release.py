@@ -8,7 +8,9 @@ import pytest
 
 from kruise_rollouts.kube.errors import NotFound
 from kruise_rollouts.kube.objects import DEPLOYMENT, NAMESPACE, POD, ROLLOUT, Kind
+from kruise_rollouts.runtime.clock import LoopClock, run_virtual
 
+from .on_sandbox import sandbox_stage
 from .release import STEPS, at_step, begin, to_the_end
 from .scenario import scenario
 from .stage import Stage, a_deployment, a_namespace, a_rollout, a_step, version_of
@@ -30,6 +32,34 @@ async def test_a_pod_that_dies_during_a_pause_comes_back_as_what_it_was(stage: S
 
     await stage.until("another pod of its version is there", replaced)
     await stage.until_paused(2)
+    await to_the_end(stage)
+
+
+@scenario
+async def test_a_node_whose_pods_all_go_during_a_pause_takes_the_release_no_step_back(stage: Stage) -> None:
+    """S34: of both versions some are lost, at once."""
+    await at_step(stage, 2)
+    pods = await stage.pods()
+    nodes = {p["spec"]["nodeName"] for p in pods}
+    lost = {p["metadata"]["name"] for p in pods if p["spec"]["nodeName"] == min(nodes)}
+    # Nodes may be many for ten pods: of each version one is lost in any case.
+    lost |= {
+        next(p for p in pods if version_of(p) == v)["metadata"]["name"] for v in ("version-5", "version-2")
+    }
+    await asyncio.gather(*(stage.delete(POD, name) for name in lost))
+
+    async def replaced() -> bool:
+        status = (await stage.rollout())["status"]
+        assert (status["currentStepIndex"], status["phase"]) == (2, "Progressing"), await stage.picture()
+        versions = await stage.versions()
+        assert versions.get("version-2", 0) <= 5 and versions.get("version-5", 0) <= 5, await stage.picture()
+        names = {p["metadata"]["name"] for p in await stage.pods()}
+        return not lost & names and versions == {"version-5": 5, "version-2": 5}
+
+    await stage.until("others of their versions are there", replaced)
+    await stage.until_ready(10)
+    await stage.until_paused(2)
+    await stage.stays({"version-5": 5, "version-2": 5}, seconds=3)
     await to_the_end(stage)
 
 
@@ -86,6 +116,33 @@ async def test_ten_releases_that_begin_at_once(stage: Stage) -> None:
     for name in names:
         await stage.until_phase("Healthy", name)
         await stage.until_versions({"version-2": 2}, name)
+
+
+@pytest.mark.slow
+def test_of_two_hundred_releases_one_that_is_stuck_holds_up_none() -> None:
+    """S51: in the sandbox, where two hundred of them cost no time."""
+
+    async def story(stage: Stage) -> None:
+        names = [f"app-{nr}" for nr in range(200)]
+        for name in names:
+            await stage.create(DEPLOYMENT, a_deployment(name, 2))
+            await stage.create(ROLLOUT, a_rollout(name, (a_step("50%"), a_step("100%"))))
+        for name in names:
+            await stage.until_phase("Healthy", name)
+            await stage.until_ready(2, name)
+        await stage.set_image("busybox:not-exists", "version-2", names[0])
+        began = stage.clock.mono()
+        await asyncio.gather(*(stage.set_version("version-2", name) for name in names[1:]))
+        for name in names[1:]:
+            await stage.until_paused(1, name)
+        await asyncio.gather(*(stage.approve(name) for name in names[1:]))
+        for name in names[1:]:
+            await stage.until_phase("Healthy", name)
+            assert await stage.versions(name) == {"version-2": 2}
+        assert stage.clock.mono() - began < 60
+        assert (await stage.rollout(names[0]))["status"]["currentStepState"] == "StepUpgrade"
+
+    run_virtual(sandbox_stage(story, LoopClock()))
 
 
 @scenario
