@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from tests.scenarios.random_release import Act
 from tests.scenarios.stage import Object
-from world_stage import World
+from world_stage import NEWS, World
 
 from kruise_rollouts.api.annotations import parse_partition_strategy
 from kruise_rollouts.api.keys import DEPLOYMENT_STRATEGY, DESIRED_REPLICAS
@@ -22,7 +22,6 @@ from kruise_rollouts.core.plan import updated_limit
 from kruise_rollouts.core.revision import template_hash
 
 UNBOUNDED = 10**6
-LATEST = 2.0  # seconds after which a manager has heard of anything
 IN_A_STEP = ("InRolling", "Paused")
 ENDING = ("Finalising", "Cancelling", "Completed")
 EARLY = ("BeforeStepUpgrade", "StepUpgrade")
@@ -198,7 +197,7 @@ class Pods:
             self._mess -= 1
             self._capacity = False
         if act.name == "delete pods":
-            self._unheard = self._world.clock.mono() + LATEST
+            self._unheard = self._world.clock.mono() + NEWS
 
     def look(self, plural: str, old: Object | None, new: Object | None) -> None:
         deployment = self._world.object("apps", "deployments")
@@ -300,7 +299,9 @@ class Pods:
         are_going = any(have[uid] > pods_wanted for uid, pods_wanted in wanted.items())
         holds = ready >= replicas - unavailable and total <= replicas + surge and not are_going
         if self._world.crowded:
-            return  # two at once, with no election between them: nobody promises how many pods there are
+            # No election between them: nobody promises how many pods there are, until one has put it right again.
+            self._capacity = False
+            return
         if self._take_for_failed(deployment, pods) or self._world.clock.mono() < self._unheard:
             self._capacity = False
             return

@@ -28,6 +28,7 @@ from kruise_rollouts.sandbox.direct import DirectApi
 from kruise_rollouts.sandbox.nodes.stages import Knobs
 from kruise_rollouts.sandbox.sandbox import Sandbox
 
+NEWS = 2.0  # seconds after which a manager has heard of anything, and has acted on it
 FAULTS = ("kill", "kill", "fail", "lag", "cut", "expire", "second manager")
 
 
@@ -77,7 +78,7 @@ class World:
         self.managers: list[Manager] = []
         self.watchers: list[Callable[[str, Object | None, Object | None], None]] = []
         self.broken: list[Exception] = []  # rules that were broken, the first first
-        self.crowded = False  # there have been two managers at once
+        self._alone_at = -NEWS  # when the last manager but one went
         self.tasks: list[asyncio.Task[Any]] = []
         self._seeds = random.Random(story.seed + 2)
         self._reflex = False  # the person approves at the very commit that says StepPaused
@@ -90,6 +91,11 @@ class World:
 
     def object(self, group: str, plural: str) -> Object | None:
         return self.sandbox.server.store.get(group, plural, "default", "busybox")
+
+    @property
+    def crowded(self) -> bool:
+        """Two managers act at once, or the one that is left may not have heard yet what the other wrote."""
+        return len(self.managers) > 1 or self.clock.mono() < self._alone_at + NEWS
 
     # --- the run -------------------------------------------------------------------------------------------------
 
@@ -142,14 +148,19 @@ class World:
             await install(self.sandbox.api(), self.clock, outside_objects(Target(url=f"https://{HOST}")))
         return manager
 
+    async def _end(self, manager: Manager) -> None:
+        self.managers.remove(manager)
+        await manager.kill()
+        if self.managers:
+            self._alone_at = self.clock.mono()
+
     async def _keep_alive(self) -> None:
         """What kubelet does for a container that ends: starts it anew, a moment later."""
         while True:
             await self.clock.sleep(0.05)
             for manager in [m for m in self.managers if m.api.dead]:
                 self.person.diary.append(f"{self.clock.mono():8.2f} (the manager dies)")
-                self.managers.remove(manager)
-                await manager.kill()
+                await self._end(manager)
                 if not self.managers:
                     self.caller.unregister(HOST)
                     await self.clock.sleep(self._seeds.choice((0.0, 0.5, 5.0)))
@@ -174,13 +185,11 @@ class World:
             self.tasks.append(asyncio.create_task(self._company(trouble.amount)))
 
     async def _company(self, seconds: float) -> None:
-        self.crowded = True
         first = self.managers[0] if self.managers else None
         second = await self._start_manager()
         await self.clock.sleep(seconds)
         if second in self.managers and len(self.managers) > 1:
-            self.managers.remove(second)
-            await second.kill()
+            await self._end(second)
         if first is not None and first in self.managers:
             self.caller.register(HOST, first.assembly.app.respond)
 
