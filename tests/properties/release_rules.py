@@ -14,9 +14,10 @@ from kruise_rollouts.kube.effects import JsonObject
 class Rules:
     """Attach with `Rules(stage)`; breaks with AssertionError at the write that breaks a rule."""
 
-    def __init__(self, stage: Stage, surge: int, unavailable: int) -> None:
+    def __init__(self, stage: Stage, surge: int | str, unavailable: int | str) -> None:
         self.stage = stage
-        self.surge, self.unavailable = surge, unavailable
+        self._asked = (surge, unavailable)
+        self.surge, self.unavailable = self._shares()
         self.granted = 0  # the last step that people or durations have let this revision have
         self.grants: dict[str, int] = {}  # of revisions that others have followed
         self.spared = 0  # pods of the new revision that scaling, or a person's hand, has made
@@ -24,7 +25,8 @@ class Rules:
         self.stable = self.image
         self.capacity = True  # False: a person's own act has taken capacity below the mark
         self.capacity_counts = True  # False: not looked at any more
-        self.steps_count = True  # False: a person has resumed the Deployment by hand
+        self.steps_count = True  # False: what comes now is Kubernetes' own doing, until the next version
+        self.replanned: str | None = None  # rolloutHash of the plan before, until the new one is heard of
         self.batch: tuple[int, str] = (0, "")  # batch and its state, as stored last
         self.stage.checks.append(lambda _: self.look())
 
@@ -38,14 +40,30 @@ class Rules:
             # Back before the Rollout has told of another: it goes on where it was.
             goes_on = rollout is not None and self._is_current(rollout)
             self.granted = self.grants.get(self.image, 0) if goes_on else 0
+            # Held by admission: only what others let through before is not ours to answer for.
+            self.steps_count = self.steps_count or (self.stage.webhook and self.stage.native.wanted > 0)
             # Of an earlier release of it, or of one that is not rolled back yet; Kubernetes fills up what surges.
             pods = self._new_pods()
             self.spared = pods + self.stage.native.surge() if pods else 0
         self.look()
 
+    def new_plan(self, same: bool) -> None:
+        """Steps have other numbers now, and what the old ones allowed stays allowed, until the new plan is heard of."""
+        rollout = stage_status(self.stage)
+        sub = (rollout or {}).get("status", {}).get("canaryStatus") or {}
+        if not same and sub.get("rolloutHash") and self.replanned is None:
+            self.replanned = sub["rolloutHash"]
+        self.look()
+
+    def keep_what_is_granted(self) -> None:
+        """Before the plan changes."""
+        if self.granted < 10**6:
+            self.spared = max(self.spared, self._limit(), self._new_pods())
+
     def scaled(self, before: int) -> None:
         wanted = self.stage.native.wanted
         self.capacity = False
+        self.surge = self.unavailable = 10**6  # the limits are shares of another number now
         now = self._new_pods()  # Kubernetes grows and shrinks all revisions in proportion
         self.spared = max(self.spared, now, -(-now * wanted // max(1, before)) + 2)
         native = self.stage.native
@@ -88,7 +106,11 @@ class Rules:
                 allowed = (
                     10**6
                 )  # the last step is over: all pods may be new, though no status may say so after a crash
-            assert not self.steps_count or index <= max(self.granted, 1), (
+            if self.replanned is not None and sub.get("rolloutHash") != self.replanned:
+                self.replanned = None
+                self.granted = allowed if self.granted < 10**6 else self.granted
+            known = self.steps_count and self.replanned is None
+            assert not known or index <= max(self.granted, 1), (
                 f"step {index} was never granted, {self.granted} was"
             )
             self.granted = max(self.granted, allowed)
@@ -102,13 +124,18 @@ class Rules:
         rollout = stage_status(self.stage)
         if not self.steps_count or rollout is None or self.granted >= 10**6 or self.image == self.stable:
             return
-        steps = rollout["spec"]["strategy"]["canary"]["steps"]
-        replicas = self.stage.native.wanted
-        allowed = max(
-            (updated_limit(s["replicas"], replicas) for s in steps[: max(1, self.granted)]), default=0
-        )
-        pods = self._new_pods()
+        if self.replanned is not None:
+            return
+        pods, allowed = self._new_pods(), self._limit()
         assert pods <= max(allowed, self.spared), f"{pods} new pods, {allowed} allowed in step {self.granted}"
+
+    def _limit(self) -> int:
+        """New pods that the steps up to the granted one allow."""
+        rollout = stage_status(self.stage)
+        steps = [] if rollout is None else rollout["spec"]["strategy"]["canary"]["steps"]
+        replicas = self.stage.native.wanted
+        granted = steps[: max(1, self.granted)]
+        return max((updated_limit(s["replicas"], replicas) for s in granted), default=0)
 
     def _check_batch(self) -> None:
         """A batch is said to be ready when its pods have been ready for as long as the person asks, not before."""
@@ -141,12 +168,25 @@ class Rules:
         total = sum(r["spec"]["replicas"] for r in native.replica_sets.values())
         assert total <= wanted + self.surge, f"{total} pods for {wanted}, {self.surge} more are allowed"
 
+    def _shares(self) -> tuple[int, int]:
+        """maxSurge and maxUnavailable as Kubernetes reads them, of the replicas there are to be."""
+        wanted, (surge, unavailable) = self.stage.native.wanted, self._asked
+        more, fewer = _share(surge, wanted, up=True), _share(unavailable, wanted, up=False)
+        return (more, fewer) if more or fewer else (0, 1)
+
     def _new_pods(self) -> int:
         new = self.stage.native.new()
         return 0 if new is None else int(new["spec"]["replicas"])
 
     def _image(self) -> str:
         return str(self.stage.native.spec["template"]["spec"]["containers"][0]["image"])
+
+
+def _share(amount: int | str, total: int, *, up: bool) -> int:
+    if isinstance(amount, int):
+        return amount
+    hundredths = int(amount[:-1]) * total
+    return -(-hundredths // 100) if up else hundredths // 100
 
 
 def stage_status(stage: Stage) -> JsonObject | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pytest
@@ -39,18 +38,11 @@ QUICK = settings(max_examples=6, derandomize=True, deadline=None, suppress_healt
 LONG = settings(derandomize=True, max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-def scaled(value: Any, total: int, rounding: Any) -> int:
-    return value if isinstance(value, int) else int(rounding(int(value[:-1]) * total / 100))
-
-
 def a_stage(
     replicas: int, plan: list[Any], limits: tuple[Any, Any], seed: int, min_ready: int = 0
 ) -> tuple[Stage, Rules]:
-    surge, unavailable = scaled(limits[0], replicas, math.ceil), scaled(limits[1], replicas, math.floor)
-    if surge == unavailable == 0:
-        unavailable = 1
     stage = Stage(replicas, plan, surge=limits[0], unavailable=limits[1], seed=seed, min_ready=min_ready)
-    rules = Rules(stage, surge, unavailable)
+    rules = Rules(stage, *limits)
     stage.settle()
     return stage, rules
 
@@ -72,8 +64,11 @@ def perform(stage: Stage, rules: Rules, act: str, value: Any) -> None:
         case "jump":
             stage.edit_status({"nextStepIndex": value})
         case "plan":
+            rollout = stage_status(stage)
+            same = rollout is None or rollout["spec"]["strategy"]["canary"]["steps"] == value
+            rules.keep_what_is_granted()
             stage.edit_rollout({"strategy": {"canary": {"steps": value}}})
-            rules.steps_count = False
+            rules.new_plan(same)
         case "scale":
             while stage._native():
                 pass  # Kubernetes itself never comes to rest if it is scaled between two halves of one replacement
@@ -82,7 +77,6 @@ def perform(stage: Stage, rules: Rules, act: str, value: Any) -> None:
             # Nothing serves at 0; whatever comes after is made by the Deployment controller at once.
             rules.steps_count = rules.steps_count and value > 0
             rules.scaled(before)
-            rules.surge = rules.unavailable = 10**6  # the limits are shares of another number now
         case "pause":
             stage.edit_rollout({"strategy": {"paused": value}})
         case "disable":
@@ -90,7 +84,6 @@ def perform(stage: Stage, rules: Rules, act: str, value: Any) -> None:
         case "delete":
             stage.delete_rollout()
         case "resume by hand":
-            rules.steps_count = False
             # Admission refuses this while there is a Rollout; later it is an update of one pod at a time.
             rules.capacity_counts = rules.capacity_counts and stage_status(stage) is not None
             stage.resume_by_hand()
