@@ -111,10 +111,11 @@ def test_a_refused_approval_of_a_paused_rollout_says_how_to_resume_it(
     plain: Cluster, ns: str, kruise: Kruise
 ) -> None:
     _paused_by_hand(plain, ns)
-    said = kruise(f"rollout approve rollout/web -n {ns}")
-    assert said.err.endswith(
-        f"the Rollout is paused: resume it with: kubectl kruise rollout resume rollout/web -n {ns}\n"
-    )
+    for verb in ("approve", "jump --to 2"):
+        said = kruise(f"rollout {verb} rollout/web -n {ns}")
+        assert said.err.endswith(
+            f"the Rollout is paused: resume it with: kubectl kruise rollout resume rollout/web -n {ns}\n"
+        )
 
 
 def test_an_approval_that_comes_before_the_release_has_begun_is_told_so(

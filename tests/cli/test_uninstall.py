@@ -47,6 +47,26 @@ def test_uninstalling_with_data_is_refused_at_once_while_no_manager_can_give_wor
     assert not _is_being_deleted(own)
 
 
+def test_uninstalling_with_data_is_refused_while_rollouts_of_an_older_version_cannot_even_be_read(
+    own: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    versions = own.request("GET", CRD)["spec"]["versions"]
+    older = [{**v, "storage": v["name"] == "v1alpha1"} for v in versions]
+    own.merge(CRD, {"spec": {"versions": older}})
+    own.rollout("shop", "older")  # stored in the older version
+    own.merge(CRD, {"spec": {"versions": versions}})
+    _nobody_converts(own)
+    code = main(["uninstall", "--with-data", "--kubeconfig", str(own.kubeconfig)])
+    seen = capsys.readouterr()
+    assert (code, seen.out) == (1, "")
+    assert seen.err.startswith(
+        "error: nothing was deleted: Rollouts cannot be read, which needs a running manager"
+    )
+    assert not _is_being_deleted(own)
+    assert main(["uninstall", "--kubeconfig", str(own.kubeconfig)]) == 0
+    assert "Warning: Rollouts cannot be read" in capsys.readouterr().err
+
+
 def test_uninstalling_with_data_says_whom_it_waits_for_and_who_was_not_given_back(
     own: Cluster, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,7 +106,15 @@ async def _seen(api: HttpApi) -> tuple[Leftover, ...]:
 
 async def _with_data(api: HttpApi, setup: Setup) -> None:
     """Refuses before anything is deleted if nobody is there to give workloads back; else waits for it, and says so."""
-    kept = [one for one in await leftovers(api) if one.is_kept]
+    try:
+        kept = [one for one in await leftovers(api) if one.is_kept]
+    except (Unauthorized, Forbidden, Unavailable):
+        raise
+    except ApiError as error:  # most likely they are stored in another version, and nobody converts them
+        raise refusal(
+            "nothing was deleted: Rollouts cannot be read, which needs a running manager. Start one and try again."
+            f" The API server says: {error.message}"
+        ) from None
     if kept and (why := await why_no_manager(api, kept[0])):
         raise refusal(
             f"nothing was deleted: these wait for a running manager to give their workloads back, and none"

@@ -131,11 +131,11 @@ def _when(view: RolloutView) -> str:
     """When the next step comes; a step whose pods never become ready is not done by itself."""
     if view.state == "StepReady" and not view.paused and not view.stalled:
         return f": step {view.step} is approved already"
+    now = f" when step {view.step} is done, which it is not: {instead_of_waiting(view)}"
+    if view.paused or view.stalled:
+        return now
     undo = f"kubectl kruise rollout undo rollout/{view.name} -n {view.ns}"
-    return (
-        f" when step {view.step} is done, which it is not: {instead_of_waiting(view)}. "
-        f"If it cannot be done, put the old version back with: {undo}"
-    )
+    return f"{now}. If it will never be, put the old version back with: {undo}"
 
 
 def _part(view: RolloutView) -> str:
