@@ -142,7 +142,9 @@ def _rest(view: View, message: str = "", reason: str = INVALID) -> Decision[Extr
         return _decision(view, status, [] if _goes_no_further(view) else [_stop(view)], reason=reason)
     surplus = 0 if view.is_scaling else max(0, view.existing - view.total)
     available = (available_pods(r, view.original.min_ready_seconds) >= r.replicas for r in view.sets)
-    if all(available) and _knows_all_ready(view):
+    if surplus > 0 and all(available):
+        if not _knows_all_ready(view):
+            return Decision(view.seen.status)  # news follows
         surplus = 0  # the Deployment controller may choose which go
     # Surge as it is first, or the pods that are ready would be trimmed.
     writes = _settle(view, _resting(view, surplus), status) or _trims(view, surplus)

@@ -233,7 +233,7 @@ class Controllers:
 
 
 def _shown_to_engine(deployment: Deployment | None) -> tuple[Hashable, ...]:
-    """What the engine looks at. Which pods are ready it learns from their ReplicaSets, but for pods too many."""
+    """What the engine looks at. Which pods are ready it learns from their ReplicaSets; with pods too many, when all are."""
     if deployment is None:
         return ()
     meta, status = deployment.metadata, deployment.status
@@ -245,7 +245,7 @@ def _shown_to_engine(deployment: Deployment | None) -> tuple[Hashable, ...]:
         status.observed_generation,
         status.replicas,
         status.updated_replicas,
-        status.ready_replicas if status.replicas > deployment.replicas else 0,
+        status.ready_replicas == status.replicas > deployment.replicas,
         marks,
     )
 
