@@ -165,9 +165,9 @@ def test_a_phase_written_by_hand_lets_no_held_pod_go() -> None:
 
 def play(plan: list[Any], limits: Any, edits: list[Any], seed: int) -> None:
     stage, rules = a_stage(6, plan, limits, seed)
-    rules.steps_count = rules.capacity_counts = False
     stage.set_image(2)
     rules.new_image()
+    rules.steps_count = rules.capacity_counts = False
     for (ref, status), count in edits:
         for _ in range(count):
             stage.step()

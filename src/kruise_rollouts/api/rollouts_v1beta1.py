@@ -16,6 +16,7 @@ from msgspec import Struct
 from kruise_rollouts.kube.objects import Meta
 
 from .int_or_percent import IntOrPercent, parse_percent
+from .keys import ConditionType
 
 DEFAULT_GRACE_SECONDS = 3
 
@@ -259,6 +260,14 @@ class RolloutStatus(Struct, frozen=True, rename="camel", omit_defaults=True):
 
     def condition(self, type_: str) -> Condition | None:
         return next((c for c in self.conditions if c.type == type_), None)
+
+    @property
+    def taken_back_to(self) -> str:
+        """The revision that the last release was taken back to; "" if it was not."""
+        sub, outcome = self.active, self.condition(ConditionType.SUCCEEDED)
+        if sub is None or outcome is None or outcome.status != "False":
+            return ""
+        return sub.updated_revision
 
 
 class Rollout(Struct, frozen=True, rename="camel"):

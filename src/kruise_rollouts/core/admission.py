@@ -114,12 +114,12 @@ def _enter(attempt: Attempt, rollout: Rollout) -> Verdict:
 
 
 def _set_out_from(others: list[ReplicaSet], rollout: Rollout) -> ReplicaSet:
-    """What the last release has ended with, or else the oldest version.
+    """The oldest version; or where a way back leads that is not over yet.
 
-    On a way back that is not over yet, the pods of the version that is given up are of an older revision number.
+    The pods of the version that is given up there are of an older revision number.
     """
-    ended = "" if rollout.status.active is None else rollout.status.active.updated_revision
-    return next((r for r in others if template_hash(r.spec.template) == ended), others[0])
+    back = rollout.status.taken_back_to
+    return next((r for r in others if template_hash(r.spec.template) == back), others[0])
 
 
 def _held(new: Deployment, old: Deployment, rollout: Rollout, stable: ReplicaSet) -> JsonObject:

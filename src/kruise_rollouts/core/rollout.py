@@ -303,8 +303,7 @@ def is_unheld(seen: RolloutSnapshot) -> bool:
 
 def _hold(seen: RolloutSnapshot) -> Out:
     assert seen.workload is not None
-    ended = "" if seen.status.active is None else seen.status.active.updated_revision
-    writes = seen.workload.hold(seen.rollout.metadata.name, ended)
+    writes = seen.workload.hold(seen.rollout.metadata.name, seen.status.taken_back_to)
     told = (
         f"revision {seen.workload.state.update_revision} was applied while nothing held it back; "
         "it is held now and released step by step"
