@@ -13,7 +13,7 @@ from kruise_rollouts.runtime.clock import LoopClock, run_virtual
 from .on_sandbox import sandbox_stage
 from .release import STEPS, at_step, begin, to_the_end
 from .scenario import scenario
-from .stage import Stage, a_deployment, a_namespace, a_rollout, a_step, version_of
+from .stage import Object, Stage, a_deployment, a_namespace, a_rollout, a_step, version_of
 
 QUOTA = Kind("v1", "ResourceQuota", "resourcequotas")
 
@@ -168,3 +168,37 @@ async def test_a_step_whose_pods_cannot_start_is_told_once_as_a_warning(stage: S
         stuck = [e for e in await stage.events(kind, "busybox") if e["reason"] == "StepStuck"]
         assert len(stuck) == 1 and stuck[0]["type"] == "Warning" and stuck[0].get("count", 1) == 1
         assert "ImagePull" in stuck[0]["message"]
+
+
+@scenario
+async def test_pods_that_are_ready_by_turns_finish_no_step_and_are_told_of(stage: Stage) -> None:
+    """S31: the readiness of a version that crashes and comes back."""
+    await begin(stage)
+    never = {"metadata": {"annotations": {"sim/ready-delay": "never"}}}
+    await stage.patch(DEPLOYMENT, "busybox", {"spec": {"template": never}})
+
+    async def of_the_version() -> list[str]:
+        pods = (p["metadata"] for p in await stage.pods())
+        return sorted(m["name"] for m in pods if "sim/ready-delay" in (m.get("annotations") or {}))
+
+    async def started() -> bool:
+        return len(await of_the_version()) == 2
+
+    await stage.until("both pods of the step are there", started)
+    for turn in range(8):
+        for nr, name in enumerate(await of_the_version()):
+            ready = {"type": "Ready", "status": "True" if (nr + turn) % 2 else "False"}
+            body: Object = {"status": {"conditions": [ready]}}
+            await stage.patch(POD, name, body, subresource="status", type_="strategic")
+        await stage.clock.sleep(2)
+        assert (await stage.rollout())["status"]["currentStepState"] == "StepUpgrade"
+    said = (await stage.rollout())["status"]["message"]
+    assert "/2 new pods ready" in said, said
+    await stage.patch(
+        DEPLOYMENT,
+        "busybox",
+        {"spec": {"template": {"metadata": {"annotations": {"sim/ready-delay": None}}}}},
+    )
+    await stage.set_version("version-2")
+    await stage.until_paused(1)
+    await to_the_end(stage)
