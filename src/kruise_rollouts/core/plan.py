@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from kruise_rollouts.api.int_or_percent import IntOrPercent, scaled
+from kruise_rollouts.api.int_or_percent import LARGEST, IntOrPercent, scaled
 
 
 def planned_pods(batch: IntOrPercent, total: int) -> int:
@@ -55,9 +55,6 @@ def is_batch_ready(batch: Batch, failure_threshold: IntOrPercent | None) -> bool
     return batch.desired == 0 or batch.updated_ready > 0
 
 
-MOST_PODS = 2**31 - 1  # what a number of pods may be in the API
-
-
 class Slack(Struct, frozen=True):
     """What a person allows while pods are replaced. Pods."""
 
@@ -72,7 +69,7 @@ def slack(surge: IntOrPercent | None, unavailable: IntOrPercent | None, total: i
     """
     more = 0 if surge is None else scaled(surge, total, up=True)
     fewer = 0 if unavailable is None else scaled(unavailable, total, up=False)
-    if more is None or fewer is None or min(more, fewer) < 0 or max(more, fewer) > MOST_PODS:
+    if more is None or fewer is None or min(more, fewer) < 0 or max(more, fewer) > LARGEST:
         return None
     if more == 0 and fewer == 0:
         fewer = 1
