@@ -17,6 +17,13 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[Line]:
     return [{**r.__dict__["fields"], "line": r.getMessage()} for r in found]
 
 
+async def at_the_first_pause(cluster: Cluster) -> None:
+    await cluster.manager()
+    await cluster.begin()
+    await cluster.stage.set_version("version-2")
+    await cluster.stage.until_paused(1)
+
+
 def test_a_release_can_be_followed_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     """A whole release left no line."""
     caplog.set_level(logging.INFO, logger="kruise_rollouts")
@@ -49,10 +56,7 @@ def test_nothing_is_logged_at_rest(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="kruise_rollouts")
 
     async def story(cluster: Cluster) -> None:
-        await cluster.manager()
-        await cluster.begin()
-        await cluster.stage.set_version("version-2")
-        await cluster.stage.until_paused(1)
+        await at_the_first_pause(cluster)
         await cluster.clock.sleep(60)
         caplog.clear()
         await cluster.clock.sleep(7200)
@@ -65,10 +69,7 @@ def test_a_warning_is_one_line_though_it_is_told_of_two_objects(caplog: pytest.L
     caplog.set_level(logging.INFO, logger="kruise_rollouts")
 
     async def story(cluster: Cluster) -> None:
-        await cluster.manager()
-        await cluster.begin()
-        await cluster.stage.set_version("version-2")
-        await cluster.stage.until_paused(1)
+        await at_the_first_pause(cluster)
         await cluster.stage.edit_step({"nextStepIndex": 9})
         await cluster.clock.sleep(5)
         records = [r for r in caplog.records if r.levelno == logging.WARNING]

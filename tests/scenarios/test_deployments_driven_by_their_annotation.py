@@ -150,6 +150,13 @@ async def test_an_annotation_that_cannot_be_read_stops_everything_until_it_can(
     assert "cannot be read" not in (await stage.deployment())["metadata"]["annotations"][EXTRA_STATUS]
 
 
+async def until_let_go(stage: Stage) -> None:
+    async def let_go() -> bool:
+        return EXTRA_STATUS not in (await stage.deployment())["metadata"]["annotations"]
+
+    await stage.until("the engine lets go", let_go)
+
+
 @scenario
 async def test_the_settings_come_back_when_the_annotation_is_taken_away(stage: Stage) -> None:
     await five_pods(stage)
@@ -157,12 +164,7 @@ async def test_the_settings_come_back_when_the_annotation_is_taken_away(stage: S
     await drive(stage, 5)
     await settles(stage, 5, 5, 5)
     await stage.patch(DEPLOYMENT, "busybox", {"metadata": {"annotations": {STRATEGY: None}}})
-
-    async def given_back() -> bool:
-        d = await stage.deployment()
-        return EXTRA_STATUS not in d["metadata"]["annotations"]
-
-    await stage.until("the engine lets go", given_back)
+    await until_let_go(stage)
     spec = (await stage.deployment())["spec"]
     assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": SLACK}
     assert (spec.get("minReadySeconds", 0), spec["progressDeadlineSeconds"]) == (0, 600)
@@ -179,10 +181,7 @@ async def test_no_pod_is_added_when_the_annotation_is_taken_away_half_way(stage:
     assert any(e["reason"] == "TakenAwayHalfWay" for e in await stage.events("Deployment", "busybox"))
     await stage.patch(DEPLOYMENT, "busybox", {"spec": {"paused": False}})
     await stage.until_versions({"v2": 5})
-
-    async def given_back() -> bool:
-        d = await stage.deployment()
-        return EXTRA_STATUS not in d["metadata"]["annotations"] and not d["spec"].get("paused")
-
-    await stage.until("the engine lets go", given_back)
-    assert (await stage.deployment())["spec"]["strategy"] == {"type": "RollingUpdate", "rollingUpdate": SLACK}
+    await until_let_go(stage)
+    spec = (await stage.deployment())["spec"]
+    assert not spec.get("paused")
+    assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": SLACK}

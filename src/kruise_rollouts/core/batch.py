@@ -353,11 +353,9 @@ def _wait(seen: BatchSnapshot) -> Out:
     words = waiting_words(seen)
     told = replace(_with_counts(seen, status), message=words)
     again = seen.now + timedelta(seconds=REFRESH_SECONDS)
-    return (
-        _stay(seen, wake_at=again)
-        if told == status
-        else Decision(_refreshed(seen, told, words), wake_at=again)
-    )
+    if told == status:
+        return _stay(seen, wake_at=again)
+    return Decision(_refreshed(seen, told, words), wake_at=again)
 
 
 def _refreshed(seen: BatchSnapshot, told: BatchReleaseStatus, words: str) -> BatchReleaseStatus:

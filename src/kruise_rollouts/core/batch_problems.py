@@ -5,10 +5,11 @@ No admission looks at BatchReleases: whatever the schema lets through comes here
 
 from __future__ import annotations
 
-from kruise_rollouts.api.int_or_percent import LARGEST, is_amount, is_readable
+from kruise_rollouts.api.int_or_percent import is_amount, is_readable
 from kruise_rollouts.api.keys import EventReason
 from kruise_rollouts.api.rollouts_v1beta1 import ReleasePlan, Style, release_style
 from kruise_rollouts.core.advice import HANDLED
+from kruise_rollouts.core.problems import bad_amount, too_large
 from kruise_rollouts.core.rollout_ids import bad_id
 from kruise_rollouts.core.snapshot import BatchSnapshot
 from kruise_rollouts.core.strategies import STRATEGIES
@@ -61,12 +62,9 @@ def _bad_plan(plan: ReleasePlan) -> str:
         return "spec.releasePlan.batches is empty; add at least one batch."
     for index, batch in enumerate(plan.batches):
         if not is_amount(batch.canary_replicas):
-            return (
-                f"spec.releasePlan.batches[{index}].canaryReplicas is {batch.canary_replicas!r}; "
-                f"give a number of pods (at most {LARGEST}) or a percentage such as 20%."
-            )
+            return bad_amount(f"spec.releasePlan.batches[{index}].canaryReplicas", batch.canary_replicas)
     if plan.batch_partition is not None and plan.batch_partition < 0:
         return f"spec.releasePlan.batchPartition is {plan.batch_partition}; the first batch is 0."
     if not is_readable(plan.failure_threshold):
-        return f"spec.releasePlan.failureThreshold is {plan.failure_threshold}; give at most {LARGEST}."
+        return too_large("spec.releasePlan.failureThreshold", plan.failure_threshold)
     return bad_id(plan.rollout_id, "spec.releasePlan.rolloutID")

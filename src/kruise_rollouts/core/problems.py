@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from kruise_rollouts.api.int_or_percent import LARGEST, is_amount, is_readable
+from kruise_rollouts.api.int_or_percent import LARGEST, IntOrPercent, is_amount, is_readable
 from kruise_rollouts.api.keys import ROLLING_STYLE, TRAFFIC_ROUTING
 from kruise_rollouts.api.rollouts_v1beta1 import Condition, Rollout, RolloutStatus
 from kruise_rollouts.core.conditions import STALLED, set_condition, without
@@ -105,18 +105,23 @@ def _bad_plan(seen: RolloutSnapshot) -> Problem | None:
         )
     for index, step in enumerate(seen.steps):
         if not is_amount(step.replicas):
-            return Problem(
-                "InvalidPlan",
-                f"spec.strategy.{where}.steps[{index}].replicas is {step.replicas!r}; "
-                f"give a number of pods (at most {LARGEST}) or a percentage such as 20%.",
-            )
+            field = f"spec.strategy.{where}.steps[{index}].replicas"
+            return Problem("InvalidPlan", bad_amount(field, step.replicas))
     active = seen.rollout.spec.strategy.active
     if active is not None and not is_readable(active.failure_threshold):
-        return Problem(
-            "InvalidPlan",
-            f"spec.strategy.{where}.failureThreshold is {active.failure_threshold}; give at most {LARGEST}.",
-        )
+        told = too_large(f"spec.strategy.{where}.failureThreshold", active.failure_threshold)
+        return Problem("InvalidPlan", told)
     return None
+
+
+def bad_amount(field: str, value: IntOrPercent | None) -> str:
+    """What the person is told of a `value` that is no amount."""
+    return f"{field} is {value!r}; give a number of pods (at most {LARGEST}) or a percentage such as 20%."
+
+
+def too_large(field: str, value: IntOrPercent | None) -> str:
+    """What the person is told of a number that other clients cannot read."""
+    return f"{field} is {value}; give at most {LARGEST}."
 
 
 def _bad_id(seen: RolloutSnapshot) -> Problem | None:

@@ -138,11 +138,9 @@ def restored_spec(
 
 def _restorable(strategy: PartitionStrategy | None, original: OriginalStrategy) -> RollingUpdate:
     """The person's numbers as the API server takes them: it knows nothing of an annotation's absurdities."""
-    own = own_rolling_update(strategy, original)
-    if slack(own.max_surge, own.max_unavailable, 1) is None:
-        own = own_rolling_update(None, original)
-    if slack(own.max_surge, own.max_unavailable, 1) is None:
-        own = own_rolling_update(None, OriginalStrategy())
+    written = (own_rolling_update(strategy, original), own_rolling_update(None, original))
+    usable = (o for o in written if slack(o.max_surge, o.max_unavailable, 1) is not None)
+    own = next(usable, own_rolling_update(None, OriginalStrategy()))
     if own.max_surge in (0, "0%") and own.max_unavailable in (0, "0%"):
         return replace(own, max_unavailable=1)
     if isinstance(own.max_unavailable, str) and (parse_percent(own.max_unavailable) or 0) > 100:

@@ -56,6 +56,8 @@ class Lines(Generic[SeenT, StatusT]):
         self._describe = describe
 
     def wrote(self, seen: SeenT, status: StatusT, writes: Sequence[Write]) -> None:
+        if not self._log.is_verbose:
+            return
         pairs = self._describe(seen, status).pairs
         self._log.debug("written", **pairs, writes=", ".join(map(_words, writes)))
 

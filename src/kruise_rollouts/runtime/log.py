@@ -24,6 +24,11 @@ class Log:
         """The same logger, with `pairs` on every line."""
         return Log(self._logger, {**self._bound, **pairs})
 
+    @property
+    def is_verbose(self) -> bool:
+        """Whether debug lines are written: what costs something to say is worked out only then."""
+        return self._logger.isEnabledFor(logging.DEBUG)
+
     def debug(self, message: str, **pairs: object) -> None:
         self._write(logging.DEBUG, message, None, pairs)
 

@@ -50,8 +50,8 @@ def rollout_progress(obj: JsonObject) -> Progress:
 def _progressing(r: RolloutView, name: str) -> Progress:
     where = f"Waiting for {name} to finish: step {r.step}/{r.steps_total}"
     if r.paused:
-        advice = f"resume it with: kubectl kruise rollout resume rollout/{r.name} -n {r.ns}"
-        return Progress(f"{where} is paused by spec.strategy.paused; {advice}", "waiting", needs_person=True)
+        told = f"{where} is paused by spec.strategy.paused; {_resume(r)}"
+        return Progress(told, "waiting", needs_person=True)
     what = f"{where} {r.state}" + (f": {r.message}" if r.message else "")
     return Progress(what, "waiting", needs_person=r.state == "StepPaused" and _asks(r))
 
